@@ -1,0 +1,1 @@
+"""parrot: data-driven behavioral priors for reinforcement learning on robot arms (Singh et al., ICLR 2021)."""

@@ -1,0 +1,42 @@
+"""Where the data that comes with parrot lies: `config/`, `sim/`, `models/`, `launch/`; and the user's cache."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from parrot.errors import ConfigError
+
+__all__ = ["cache_dir", "share"]
+
+
+def share(*parts: str) -> Path:
+    """Path of a file or folder that comes with parrot, e.g. `share("config", "robots", "xarm6.yaml")`.
+
+    Found in the source checkout, else in the environment that parrot is installed in (pip and colcon
+    both install to `PREFIX/share/parrot`).
+
+    Raises:
+        ConfigError: there is none.
+    """
+    package = Path(__file__).resolve().parent
+    prefixes = [Path(p) for p in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if p]
+    roots = [package.parent, *(p / "share" / "parrot" for p in [Path(sys.prefix), *package.parents, *prefixes])]
+    for root in roots:
+        if (path := root.joinpath(*parts)).exists():
+            return path
+    raise ConfigError(f"{'/'.join(parts)} does not come with parrot; looked below {', '.join(map(str, roots[:2]))}")
+
+
+def cache_dir(*parts: str) -> Path:
+    """A folder for what parrot can make again (decimated and generated meshes), created if need be.
+
+    `$PARROT_CACHE`, else `$XDG_CACHE_HOME/parrot`, else `~/.cache/parrot`.
+    """
+    base = os.environ.get("PARROT_CACHE") or os.path.join(
+        os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "parrot"
+    )
+    path = Path(base, *parts)
+    path.mkdir(parents=True, exist_ok=True)
+    return path
