@@ -1,0 +1,52 @@
+# make demo   teach grasp_cap in simulation, from nothing but Python
+# make test   all tests
+# Only relative paths stand here: make cannot quote the folder that it runs in, which may have spaces in its name.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench clean
+
+BIN := .venv/bin
+READY := .venv/.ready
+TASK ?= grasp_cap
+RUN_DIR ?= runs/demo
+ARGS ?=
+
+# The first Python that fits: `make PYTHON=/path/to/python3.12 demo` chooses another.
+FITS := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))
+PYTHON ?= $(shell for python in python3 python3.12 python3.11 python3.10; do \
+	"$$python" -c '$(FITS)' 2>/dev/null && { echo "$$python"; break; }; done)
+
+ifdef ROS_DISTRO
+$(info parrot: ROS 2 $(ROS_DISTRO) is sourced; make ignores it and uses the wheels in .venv. To use yours: README, "With ROS 2".)
+unexport ROS_DISTRO ROS_VERSION ROS_PYTHON_VERSION RMW_IMPLEMENTATION
+unexport AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH LD_LIBRARY_PATH PYTHONPATH
+endif
+
+help:
+	@sed -n 's/^# \(make .*\)/\1/p' Makefile
+
+$(READY): pyproject.toml setup.py package.xml
+	@"$(PYTHON)" -c '$(FITS)' 2>/dev/null || { \
+		echo "parrot: needs Python 3.10 to 3.12, found '$(or $(PYTHON),none)'; name one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@test -x $(BIN)/pip || "$(PYTHON)" -m venv .venv || { \
+		echo "parrot: cannot make .venv; on Debian and Ubuntu: sudo apt install python3-venv" >&2; rm -rf .venv; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[ros,test]'
+	@touch $(READY)
+
+demo: $(READY)
+	$(BIN)/parrot launch sim_finetune.launch.py 'task:=$(TASK)' 'run_dir:=$(RUN_DIR)' $(ARGS)
+	@$(BIN)/parrot summary '$(RUN_DIR)'
+
+test: $(READY)
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(READY)
+	$(BIN)/ruff check
+	$(BIN)/mypy
+
+bench: $(READY)
+	$(BIN)/parrot sim bench $(ARGS)
+
+clean:
+	rm -rf .venv build dist parrot.egg-info parrot_ws/build parrot_ws/install parrot_ws/log
