@@ -1,0 +1,1 @@
+"""Latent RL: soft actor-critic whose actions are the latents of a behavioral prior (paper, section 4.2)."""

@@ -1,0 +1,129 @@
+"""Every hyper-parameter of the latent RL, and its two presets: the paper's Table 1, and one for two CPU cores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from parrot.errors import ConfigError
+
+__all__ = ["PRESETS", "SACConfig", "fast", "paper", "preset"]
+
+
+@dataclass(frozen=True)
+class SACConfig:
+    """Soft actor-critic (Haarnoja et al., 2018b); the defaults are those of the paper's Table 1 and Figure 9."""
+
+    discount: float = 0.99
+    """Discount factor of one control step."""
+    policy_lr: float = 3e-4
+    """Learning rate of the policy."""
+    critic_lr: float = 3e-4
+    """Learning rate of the critics, and of the encoder."""
+    lr_warmup: int = 0
+    """Updates over which both learning rates rise linearly from 0."""
+    batch_size: int = 256
+    """Transitions in each update."""
+    updates_per_step: float = 1.0
+    """Gradient updates for one environment step: an upper limit, or exactly this many if `synchronous`."""
+    synchronous: bool = True
+    """Let the actor wait for the learner at the end of an episode; else the learner does what its core allows."""
+    start_steps: int = 1000
+    """Environment steps in the replay before the first update."""
+    start_successes: int = 0
+    """Successful episodes in the replay before the first update (a sparse reward teaches nothing until then)."""
+    replay_episodes: int = 8000
+    """Episodes that the replay holds; the oldest go first. Memory: 173 kB each."""
+
+    target_period: int = 1000
+    """Updates between two copies of the critics to their target (paper: 1000); 1 with a `target_tau` below 1."""
+    target_tau: float = 1.0
+    """Share of the critics that moves to the target at such an update; 1 copies them."""
+    entropy_weight: float = 1.0
+    """Weight of the entropy (temperature), its initial value if it is tuned."""
+    auto_entropy: bool = True
+    """Tune the weight so that the policy's entropy stays near the target (Haarnoja et al., 2018b)."""
+    target_entropy_per_dim: float = -1.0
+    """Target entropy for each latent dimension, in nats; a standard normal has 1.42."""
+    entropy_in_target: bool = True
+    """Count the entropy of later steps in the critics' targets, as SAC does."""
+    prior_kl: bool = False
+    """Regularise by the divergence from the prior's N(0, I) rather than by the entropy."""
+
+    critics: int = 2
+    """Q-functions in the ensemble."""
+    target_critics: int = 2
+    """Of these, drawn at random for each update, whose minimum is the target (Chen et al., 2021)."""
+    value_loss: Literal["mse", "bce"] = "mse"
+    """Squared error, or cross-entropy on a sigmoid: a Q-value in [0, 1] is a probability of discounted success."""
+    clamp_targets: bool = False
+    """Clamp targets to [0, 1]; right where success ends the episode with reward 1."""
+    n_step: int = 1
+    """Rewards summed before bootstrapping."""
+    return_bound: float = 0.0
+    """Weight with which targets are raised to the discounted return that the episode really had (Wilcox et al., 2022)."""
+    success_share: float = 0.0
+    """Share of each batch drawn from successful episodes."""
+    imitation_weight: float = 0.0
+    """Weight of the log-likelihood of the own successful episodes' latents in the policy's loss."""
+    imitation_floor: float = 0.0
+    """What this weight decays to."""
+    imitation_updates: int = 5000
+    """Updates over which it decays, linearly."""
+    imitation_advantage: bool = False
+    """Imitate only those latents whose Q-value is above the policy's own."""
+
+    encoder: Literal["paper", "fast"] = "paper"
+    """Architecture of the image encoder, one of the prior's."""
+    shared_encoder: bool = False
+    """One encoder, trained through the critics' loss only; else the policy trains one of its own."""
+    warm_start: bool = False
+    """Start from the prior's encoder; needs the same architecture."""
+    features: int = 256
+    """Width of the linear layer that follows the convolutions."""
+    hidden: tuple[int, ...] = (256, 256)
+    """Widths of the hidden layers of policy and critics."""
+    layer_norm: bool = False
+    """Layer normalisation in the critics and after the convolutions."""
+    shift: int = 0
+    """Pixels by which images are shifted at random (Kostrikov et al., 2021)."""
+    bf16: bool = False
+    """Run convolutions in bfloat16, channels last, if the processor has instructions for it."""
+    mean_bound: float = 3.0
+    """The policy's mean stays within this, softly: latents further out were never seen by the prior."""
+    log_std_min: float = -5.0
+    """Lower bound of the logarithm of the policy's standard deviation, soft."""
+
+
+def paper(**changes: Any) -> SACConfig:
+    """Table 1 and Figure 9 to the letter."""
+    return replace(SACConfig(), **changes)
+
+
+def fast(**changes: Any) -> SACConfig:
+    """For two CPU cores: every choice is there because it learns sooner (docs/training.md has the ablation)."""
+    base = paper(
+        discount=0.97, policy_lr=1e-3, critic_lr=1e-3, lr_warmup=200, batch_size=128, updates_per_step=2.0,
+        synchronous=False, start_steps=250, start_successes=2, replay_episodes=6000,
+        target_period=1, target_tau=0.01, entropy_weight=0.002, auto_entropy=False, entropy_in_target=False,
+        critics=4, clamp_targets=True, n_step=3, success_share=0.25,
+        encoder="fast", shared_encoder=True, warm_start=True, features=128, layer_norm=True, shift=3, bf16=True,
+    )  # fmt: skip
+    return replace(base, **changes)
+
+
+PRESETS = {"paper": paper, "fast": fast}
+
+
+def preset(name: str, **changes: Any) -> SACConfig:
+    """The preset of this name, with changes.
+
+    Raises:
+        ConfigError: there is no preset, or no field, of this name.
+    """
+    if name not in PRESETS:
+        raise ConfigError(f"preset {name!r} is unknown; choose one of {', '.join(PRESETS)}")
+    try:
+        return PRESETS[name](**changes)
+    except TypeError as error:
+        raise ConfigError(f"preset {name}: {error}") from error

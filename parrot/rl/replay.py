@@ -1,0 +1,177 @@
+"""The replay: finished episodes in preallocated arrays, which two processes may share.
+
+The actor appends, the learner samples. An episode has its slot; the image after step t is row t + 1 of the same slot,
+so no image is kept twice. After an episode's last step there is no further image: that is no loss where the task ended
+the episode (nothing is bootstrapped), and a step cut off by the time limit is left out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from parrot.spaces import EPISODE_STEPS, IMAGE_SHAPE
+
+__all__ = ["Batch", "Replay"]
+
+# A reader in another process ignores this many slots that the writer will overwrite next.
+GUARD_SLOTS = 4
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Transitions of n steps; B of them."""
+
+    images: NDArray[np.uint8]
+    """(B, 48, 48, 3)."""
+    latents: NDArray[np.float32]
+    """(B, D)."""
+    returns: NDArray[np.float32]
+    """(B,) discounted sum of the rewards up to the image that is bootstrapped from."""
+    next_images: NDArray[np.uint8]
+    """(B, 48, 48, 3); meaningless where `discounts` is 0."""
+    discounts: NDArray[np.float32]
+    """(B,) discount of the value at `next_images`; 0 where the task ended the episode."""
+    to_go: NDArray[np.float32]
+    """(B,) discounted return that the episode had from here to its end."""
+    successes: NDArray[np.bool_]
+    """(B,) whether the episode succeeded."""
+
+
+class Replay:
+    """A ring of episodes.
+
+    Args:
+        slots: episodes it holds.
+        latent_dim: D.
+        discount: of one step, for returns.
+        buffer: memory of at least `size` bytes, zero at first, to live in (shared with another process); None: its own.
+        steps: longest episode.
+    """
+
+    def __init__(
+        self,
+        slots: int,
+        latent_dim: int,
+        discount: float,
+        buffer: memoryview | None = None,
+        steps: int = EPISODE_STEPS,
+    ) -> None:
+        self.slots, self.steps, self.discount = slots, steps, discount
+        self._shared = buffer is not None
+        if buffer is None:
+            buffer = memoryview(np.zeros(self.size(slots, latent_dim, steps), np.uint8).data)
+        arrays, at = [], 0
+        for shape, dtype in _layout(slots, latent_dim, steps):
+            arrays.append(np.frombuffer(buffer, dtype, int(np.prod(shape)), at).reshape(shape))
+            at += arrays[-1].nbytes
+        self._head, self._lengths, self._rewards, self._to_go, self._latents, self._flags, self._images = arrays
+        self._seen = -1
+        self._rows = self._success_rows = np.empty(0, np.int64)
+
+    @staticmethod
+    def size(slots: int, latent_dim: int, steps: int = EPISODE_STEPS) -> int:
+        """Bytes that the buffer needs."""
+        return sum(int(np.prod(shape)) * np.dtype(dtype).itemsize for shape, dtype in _layout(slots, latent_dim, steps))
+
+    @property
+    def episodes(self) -> int:
+        """Episodes appended so far, including those that the ring has dropped."""
+        return int(self._head[0])
+
+    @property
+    def successes(self) -> int:
+        """Of these, successful ones."""
+        return int(self._head[1])
+
+    @property
+    def env_steps(self) -> int:
+        """Steps appended so far."""
+        return int(self._head[2])
+
+    def append(
+        self,
+        images: NDArray[np.uint8],
+        latents: NDArray[np.float32],
+        rewards: NDArray[np.float32],
+        *,
+        success: bool,
+        terminated: bool,
+    ) -> None:
+        """Adds an episode of T steps; images (T, 48, 48, 3), latents (T, D), rewards (T,)."""
+        slot, n = self.episodes % self.slots, len(rewards)
+        self._images[slot, :n], self._latents[slot, :n], self._rewards[slot, :n] = images, latents, rewards
+        total = 0.0
+        for t in reversed(range(n)):
+            total = self._to_go[slot, t] = rewards[t] + self.discount * total
+        self._lengths[slot], self._flags[slot] = n, (success, terminated)
+        self._head[1] += success
+        self._head[2] += n
+        self._head[0] += 1  # last: a reader takes an episode for complete once it is counted
+
+    def sample(
+        self, size: int, rng: np.random.Generator, *, n_step: int = 1, success_share: float = 0.0
+    ) -> Batch:
+        """Draws transitions uniformly over steps, a share of them from successful episodes.
+
+        Raises:
+            IndexError: there is no transition yet.
+        """
+        self._refresh()
+        if not len(self._rows):
+            raise IndexError("the replay holds no transition")
+        lucky = round(size * success_share) if len(self._success_rows) else 0
+        rows = np.concatenate([
+            self._success_rows[rng.integers(0, len(self._success_rows), lucky)] if lucky else self._rows[:0],
+            self._rows[rng.integers(0, len(self._rows), size - lucky)],
+        ])  # fmt: skip
+        slots, t = np.divmod(rows, self.steps)
+        length, terminated = self._lengths[slots], self._flags[slots, 1]
+        ahead = np.minimum(n_step, length - t)
+        ended = terminated & (t + ahead == length)
+        # The time limit cut this episode off: bootstrap from its last image, whose own step is left out.
+        ahead -= ~terminated & (t + ahead == length)
+        returns = np.zeros(size, np.float32)
+        for i in range(n_step):
+            inside = i < ahead
+            returns += np.where(inside, self.discount**i * self._rewards[slots, np.where(inside, t + i, t)], 0)
+        after = np.where(ended, t, t + ahead)
+        images = self._images.reshape(-1, *IMAGE_SHAPE)
+        return Batch(
+            images=images[rows],
+            latents=self._latents[slots, t],
+            returns=returns,
+            next_images=images[slots * self.steps + after],
+            discounts=np.where(ended, 0, self.discount**ahead).astype(np.float32),
+            to_go=self._to_go[slots, t],
+            successes=self._flags[slots, 0].copy(),
+        )
+
+    def _refresh(self) -> None:
+        """Finds the rows that can be drawn, if episodes have come since."""
+        count = self.episodes
+        if count == self._seen:
+            return
+        self._seen = count
+        usable = np.arange(self.slots) < count
+        if self._shared and count + GUARD_SLOTS > self.slots:
+            usable[(count + np.arange(GUARD_SLOTS)) % self.slots] = False
+        steps = self._lengths - ~self._flags[:, 1]  # without the last step where the time limit cut it off
+        valid = (np.arange(self.steps) < steps[:, None]) & usable[:, None]
+        self._rows = np.flatnonzero(valid)
+        self._success_rows = np.flatnonzero(valid & self._flags[:, :1])
+
+
+def _layout(slots: int, latent_dim: int, steps: int) -> list[tuple[tuple[int, ...], type]]:
+    """Shapes and types of the arrays; wider types first, so that all are aligned."""
+    return [
+        ((8,), np.int64),  # episodes, successes, steps
+        ((slots,), np.int64),  # lengths
+        ((slots, steps), np.float32),  # rewards
+        ((slots, steps), np.float32),  # returns to go
+        ((slots, steps, latent_dim), np.float32),
+        ((slots, 2), np.bool_),  # success, terminated
+        ((slots, steps, *IMAGE_SHAPE), np.uint8),
+    ]
