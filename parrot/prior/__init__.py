@@ -1,0 +1,8 @@
+"""The behavioral prior: image encoder, conditional real NVP, training, evaluation (paper, section 4)."""
+
+from parrot.prior.base import Prior
+from parrot.prior.flow import FlowPrior
+from parrot.prior.presets import PriorConfig, TrainConfig, preset
+from parrot.prior.weights import load_prior, save_prior
+
+__all__ = ["FlowPrior", "Prior", "PriorConfig", "TrainConfig", "load_prior", "preset", "save_prior"]

@@ -1,0 +1,108 @@
+"""Every number that shapes a prior and its training, and the two sets of them: `paper()` and `fast()`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from parrot.errors import ConfigError
+
+__all__ = ["PRESETS", "PriorConfig", "TrainConfig", "fast", "paper", "preset"]
+
+
+@dataclass(frozen=True)
+class PriorConfig:
+    """The architecture of a prior; saved with its weights."""
+
+    kind: str = "real_nvp"
+    """Which family of priors this is."""
+    encoder: str = "paper"
+    """Name of the image encoder: `paper` or `fast`."""
+    channels: int = 16
+    """Channels of the encoder's convolutions."""
+    features: int = 256
+    """Length of the image's encoding."""
+    layers: int = 4
+    """Affine coupling layers (paper, section 4.3: four)."""
+    hidden: int = 256
+    """Width of the two hidden layers of each coupling's network."""
+    scale_bound: float = 2.0
+    """Largest |v|: one layer stretches by at most exp(scale_bound)."""
+    standardise: bool = False
+    """Whether a fixed affine map after the last coupling takes on the mean and deviation of the recorded actions."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How a prior is trained."""
+
+    model: PriorConfig = field(default_factory=PriorConfig)
+    """What is trained."""
+    steps: int = 500_000
+    """Gradient steps (appendix B: 500K). The schedule ends with whichever comes first, these or `minutes`."""
+    minutes: float | None = None
+    """Wall-clock budget, counted over all resumed parts; None: no limit."""
+    batch: int = 256
+    """State-action pairs for each gradient step."""
+    lr: float = 1e-4
+    """Learning rate after warm-up (appendix B: 1e-4)."""
+    warmup: int = 0
+    """Steps over which the learning rate rises from 0."""
+    cosine: bool = False
+    """Whether the learning rate then falls to 1% of its value, along half a cosine."""
+    weight_decay: float = 0.0
+    """AdamW's decay of the weights; 0 makes it Adam."""
+    clip: float | None = None
+    """Largest norm of the gradient; None: not limited."""
+    ema: float = 0.0
+    """Decay of the average of the weights that is evaluated and saved; 0: the weights themselves."""
+    bf16: bool = False
+    """Whether convolutions run in bfloat16 on hardware that is good at it."""
+    shift: int = 0
+    """Random-shift augmentation: each training image moves by up to so many pixels."""
+    jitter: float = 0.0
+    """Brightness and contrast of each training image change by up to this fraction."""
+    dequantise: float = 0.01
+    """Deviation of the noise that is added to recorded actions inside the box."""
+    dequantise_bound: float = 0.1
+    """Deviation of the half-normal noise that moves clipped actions outwards: where they were before clipping."""
+    held_out: float = 0.02
+    """Fraction of the episodes kept for the held-out likelihood, at most 500 episodes."""
+    seed: int = 0
+    """Seed of the weights, the split, the batches and the noise."""
+
+
+def paper() -> TrainConfig:
+    """Appendix B: four coupling layers, three convolutions with pooling, Adam 1e-4 for 500K steps."""
+    return TrainConfig()
+
+
+def fast() -> TrainConfig:
+    """For two CPU cores and a quarter of an hour: strided encoder, bfloat16, warm-up and cosine, averaged weights."""
+    return replace(
+        paper(),
+        model=PriorConfig(encoder="fast", channels=64, standardise=True),
+        steps=40_000,
+        lr=1e-3,
+        warmup=500,
+        cosine=True,
+        weight_decay=1e-4,
+        clip=10.0,
+        ema=0.999,
+        bf16=True,
+        shift=2,
+        jitter=0.1,
+    )
+
+
+PRESETS = {"paper": paper, "fast": fast}
+
+
+def preset(name: str) -> TrainConfig:
+    """The preset of that name.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if name not in PRESETS:
+        raise ConfigError(f"preset {name!r} is unknown; choose one of {', '.join(PRESETS)}")
+    return PRESETS[name]()
