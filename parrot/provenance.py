@@ -13,6 +13,8 @@ __all__ = ["commit", "provenance"]
 def commit() -> str:
     """The commit of parrot's checkout, with `-dirty` if it has changes; `unknown` outside a checkout."""
     root = Path(__file__).resolve().parent.parent
+    if not (root / ".git").exists():  # installed below somebody else's repository: their commit says nothing
+        return "unknown"
     try:
         return subprocess.run(
             ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],

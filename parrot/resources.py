@@ -22,7 +22,9 @@ def share(*parts: str) -> Path:
     """
     package = Path(__file__).resolve().parent
     prefixes = [Path(p) for p in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if p]
-    roots = [package.parent, *(p / "share" / "parrot" for p in [Path(sys.prefix), *package.parents, *prefixes])]
+    # Only a checkout has setup.py there; beside an installed package lie other people's folders `config` or `launch`.
+    checkout = [package.parent] if (package.parent / "setup.py").is_file() else []
+    roots = [*checkout, *(p / "share" / "parrot" for p in [*package.parents, Path(sys.prefix), *prefixes])]
     for root in roots:
         if (path := root.joinpath(*parts)).exists():
             return path
