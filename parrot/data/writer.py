@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 import zlib
 from dataclasses import replace
 from pathlib import Path
@@ -57,7 +58,9 @@ class EpisodeWriter:
         25
     """
 
-    def __init__(self, path: Path, manifest: Manifest, shard: str = "0", *, sync: bool = True) -> None:
+    def __init__(
+        self, path: Path, manifest: Manifest, shard: str = "0", *, sync: bool = True, wait_s: float = 0.0
+    ) -> None:
         """Opens the shard, beginning dataset and shard if need be.
 
         Args:
@@ -66,6 +69,7 @@ class EpisodeWriter:
             shard: name of the shard; each has one writer at a time.
             sync: whether every episode survives a power cut too. Without it an episode is as safe from
                 a kill, and `append` does not wait for the disk.
+            wait_s: seconds to wait for another writer of this shard to leave.
 
         Raises:
             DatasetError: the folder holds something else, or a damaged or different dataset.
@@ -81,10 +85,7 @@ class EpisodeWriter:
             with disk_errors(folder):
                 folder.mkdir(parents=True, exist_ok=True)
                 self._index = self._open(folder / INDEX_FILE)
-                try:
-                    fcntl.flock(self._index, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    raise RunError(f"{folder} is being written by another process; stop it or wait") from None
+                self._lock(folder, wait_s)
                 self._data = [self._open(folder / spec.file) for spec in self._specs]
                 records = read_index(folder)
                 self.attempts = len(records)
@@ -160,6 +161,16 @@ class EpisodeWriter:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         self._files.append(fd)
         return fd
+
+    def _lock(self, folder: Path, wait_s: float) -> None:
+        until = time.monotonic() + wait_s
+        while True:
+            try:
+                return fcntl.flock(self._index, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() >= until:
+                    raise RunError(f"{folder} is being written by another process; stop it or wait") from None
+            time.sleep(0.05)
 
     def _rows(self, episode: Episode) -> list[NDArray]:
         declared = {spec.name for spec in self.manifest.extra}

@@ -1,0 +1,164 @@
+"""A collecting process and the main process's handle of it: a pipe brings numbers of attempts, outcomes go back.
+
+Only one attempt is under way at a time, so nothing is queued that could be lost or made twice.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from parrot.data.episode import Episode
+from parrot.data.manifest import Manifest
+from parrot.data.writer import EpisodeWriter
+from parrot.errors import ParrotError
+
+__all__ = ["Answer", "Factory", "Roller", "Worker", "attempt_seed", "dismiss", "hire"]
+
+STOP_S = 3.0
+"""Seconds that workers have to finish their attempt when the collection ends; then they are killed."""
+
+
+class Roller(Protocol):
+    """What makes attempts in a worker process."""
+
+    task: str
+    """Task of the latest attempt, also of one that is not kept: success is counted by task."""
+
+    def rollout(self, seed: int) -> Episode | None:
+        """Makes one attempt; the same seed makes the same one. None: not kept."""
+
+    def close(self) -> None:
+        """Frees what it holds."""
+
+
+Factory = Callable[[], Roller]
+"""Makes a roller; picklable, for it travels to the worker processes."""
+
+
+class Answer(NamedTuple):
+    """What came of an attempt."""
+
+    task: str
+    kept: bool
+    success: bool
+
+
+@dataclass
+class Worker:
+    """One process, the main process's end of its pipe, and the attempt that it is making."""
+
+    shard: str
+    process: SpawnProcess
+    pipe: Connection
+    attempt: int | None = None
+
+    def give(self, attempt: int) -> None:
+        """Sets it to work on an attempt."""
+        self.attempt = attempt
+        # If it has died, `listen` will tell.
+        with contextlib.suppress(OSError):
+            self.pipe.send(attempt)
+
+    def listen(self) -> Answer | None:
+        """The outcome of its attempt; None: the process has died.
+
+        Raises:
+            ParrotError: what the worker met.
+            RuntimeError: an error of ours in the worker, with its traceback.
+        """
+        try:
+            answer = self.pipe.recv()
+        except (EOFError, OSError):
+            return None
+        if isinstance(answer, ParrotError):
+            raise answer
+        if isinstance(answer, str):
+            raise RuntimeError(f"collecting process {self.shard} failed:\n{answer}")
+        return answer
+
+
+def attempt_seed(seed: int, attempt: int) -> int:
+    """The seed of one attempt, 0 to 2**63 - 1 (fits every library's seed)."""
+    return int(np.random.SeedSequence(seed, spawn_key=(attempt,)).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def hire(factory: Factory, out: Path, manifest: Manifest, shard: str) -> Worker:
+    """Starts a worker that writes to this shard."""
+    context = multiprocessing.get_context("spawn")
+    mine, its = context.Pipe()
+    process = context.Process(
+        target=_work, args=(its, factory, out, manifest, shard), name=f"collect-{shard}", daemon=True
+    )
+    with _single_threaded():
+        process.start()
+    its.close()
+    return Worker(shard, process, mine)
+
+
+def dismiss(workers: Sequence[Worker]) -> None:
+    """Ends the workers; an attempt that is under way is finished and kept if it does not take long."""
+    for worker in workers:
+        worker.pipe.close()
+    until = time.monotonic() + STOP_S
+    for worker in workers:
+        worker.process.join(max(until - time.monotonic(), 0.0))
+        worker.process.kill()
+        worker.process.join()
+
+
+def _work(pipe: Connection, factory: Factory, out: Path, manifest: Manifest, shard: str) -> None:
+    """The worker process: makes the attempts whose numbers come through the pipe, until its other end closes."""
+    # Ctrl-C reaches every process of the terminal; the main process closes the pipe, and this attempt is finished.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        # A predecessor whose main process was killed may hold the shard until its attempt ends.
+        with EpisodeWriter(out, manifest, shard, wait_s=2 * STOP_S) as writer, contextlib.closing(factory()) as roller:
+            # An orphan must not begin an attempt that its successor has counted as not made.
+            while (parent := multiprocessing.parent_process()) is not None and parent.is_alive():
+                pipe.send(_attempt(pipe.recv(), roller, writer))
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        pass
+    except Exception as error:
+        with contextlib.suppress(OSError):
+            pipe.send(error if isinstance(error, ParrotError) else traceback.format_exc())
+
+
+def _attempt(number: int, roller: Roller, writer: EpisodeWriter) -> Answer:
+    assert writer.manifest.seed is not None
+    seed = attempt_seed(writer.manifest.seed, number)
+    episode = roller.rollout(seed)
+    if episode is None:
+        writer.reject(roller.task, seed, number)
+        return Answer(roller.task, False, False)
+    writer.append(replace(episode, seed=seed), number)
+    return Answer(episode.task, True, episode.success)
+
+
+@contextlib.contextmanager
+def _single_threaded() -> Iterator[None]:
+    """Processes started in this block use one thread each: one process for each core beats threads."""
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    old = {name: os.environ.get(name) for name in names}
+    os.environ.update(dict.fromkeys(names, "1"))
+    try:
+        yield
+    finally:
+        for name, value in old.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
