@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from parrot.errors import ConfigError
 from parrot.spaces import IMAGE_SIZE
 
-__all__ = ["ENCODERS", "FastEncoder", "PaperEncoder", "make_encoder", "training_autocast"]
+__all__ = ["ENCODERS", "FastEncoder", "PaperEncoder", "make_encoder", "normalise", "training_autocast"]
 
 
-def _normalise(image: Tensor) -> Tensor:
+def normalise(image: Tensor) -> Tensor:
     """uint8 pixels as float32 of about zero mean and unit range, channels last in memory."""
     pixels = image.to(torch.float32, memory_format=torch.channels_last)
     return (pixels - 127.5) / 63.75
@@ -56,7 +56,7 @@ class PaperEncoder(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """(B, 3, 48, 48) uint8 -> (B, features)."""
-        return self.layers(_normalise(image))
+        return self.layers(normalise(image))
 
 
 class FastEncoder(nn.Module):
@@ -87,7 +87,7 @@ class FastEncoder(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """(B, 3, 48, 48) uint8 -> (B, features)."""
-        return self.layers(_normalise(image))
+        return self.layers(normalise(image))
 
 
 ENCODERS: dict[str, type[nn.Module]] = {"paper": PaperEncoder, "fast": FastEncoder}
