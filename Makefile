@@ -31,7 +31,8 @@ $(READY): pyproject.toml setup.py package.xml
 		echo "parrot: needs Python 3.10 to 3.12, found '$(or $(PYTHON),none)'; name one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
 	@test -x $(BIN)/pip || "$(PYTHON)" -m venv .venv || { \
 		echo "parrot: cannot make .venv; on Debian and Ubuntu: sudo apt install python3-venv" >&2; rm -rf .venv; exit 1; }
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[ros,test]'
+	@echo "parrot: installing into .venv, a minute or more"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[ros,test]'
 	@touch $(READY)
 
 demo: $(READY)

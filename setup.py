@@ -43,6 +43,5 @@ setup(
     zip_safe=False,
     entry_points={
         "console_scripts": [f"{NAME} = parrot.cli:main", *(f"{node} = parrot.nodes.{node}:main" for node in NODES)],
-        "gymnasium.envs": ["__root__ = parrot.sim.registration:register"],
     },
 )

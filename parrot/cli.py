@@ -10,6 +10,7 @@ import importlib
 import importlib.util
 import inspect
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -135,6 +136,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line and returns its exit status: an error that a user can cause is one line on stderr."""
     try:
         status = dispatch(sys.argv[1:] if arguments is None else arguments)
+        sys.stdout.flush()
     except ParrotError as error:
         print(f"parrot: {error}", file=sys.stderr)
         return error.exit_code
@@ -142,8 +144,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("parrot: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        # The reader of our output (`head`, `less`) has left; let the interpreter's last flush go nowhere.
-        sys.stdout = None
+        # The reader of our output (`head`, `less`) has left: the interpreter's last flush goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     return status if isinstance(status, int) and not isinstance(status, bool) else 0
 

@@ -1,0 +1,190 @@
+"""The package is what ROS 2 and pip both expect: metadata that agree, data that is found wherever it is installed."""
+
+import ast
+import os
+import re
+import shutil
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from catkin_pkg.package import parse_package
+
+import parrot
+from parrot.errors import ConfigError
+from parrot.resources import share
+
+ROOT = Path(parrot.__file__).resolve().parent.parent
+DATA = ("launch", "config", "sim", "models")
+ROS_ONLY = {"launch", "launch_ros"}
+
+pytestmark = pytest.mark.skipif(not (ROOT / "setup.py").exists(), reason="needs the source tree")
+
+
+def source_files():
+    """What a checkout holds: tracked or new, not ignored."""
+    listed = subprocess.run(
+        ["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        capture_output=True, text=True, check=False,
+    ).stdout.split("\0")  # fmt: skip
+    names = [name for name in listed if name] or [str(p.relative_to(ROOT)) for p in ROOT.rglob("*")]
+    return [name for name in names if (ROOT / name).is_file() and not name.startswith("parrot_ws/")]
+
+
+def data_files():
+    return [name for name in source_files() if name.split("/")[0] in DATA and "__pycache__" not in name]
+
+
+def imports(files):
+    """Top-level names of the absolute imports in these files."""
+    found = set()
+    for file in files:
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                found.add(node.module.partition(".")[0])
+    return found - set(sys.stdlib_module_names) - {"parrot"}
+
+
+def normal(requirement):
+    return re.split(r"[\s\[<>=!~;]", requirement)[0].lower().replace("_", "-")
+
+
+@pytest.fixture(scope="module")
+def manifest():
+    warnings = []
+    package = parse_package(str(ROOT / "package.xml"), warnings=warnings)
+    package.validate(warnings=warnings)
+    assert warnings == []
+    return package
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """Prefix, in a folder with spaces, into which pip installed a copy of the sources without their dependencies."""
+    folder = tmp_path_factory.mktemp("a path with spaces")
+    for name in source_files():
+        target = folder / "source tree" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, target)
+    prefix = folder / "an environment"
+    subprocess.run(
+        [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--no-build-isolation",
+         "--ignore-installed", "--disable-pip-version-check", "--prefix", str(prefix), str(folder / "source tree")],
+        check=True,
+    )  # fmt: skip
+    return prefix
+
+
+def run_installed(prefix, code):
+    (site,) = prefix.glob("lib*/python*/site-packages")
+    env = {**os.environ, "PYTHONPATH": str(site)}
+    done = subprocess.run([sys.executable, "-c", code], env=env, cwd=prefix, capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()
+
+
+def test_catkin_pkg_accepts_package_xml_as_ament_python(manifest):
+    assert manifest.name == "parrot"
+    assert manifest.package_format == 3
+    assert manifest.get_build_type() == "ament_python"
+    assert manifest.licenses == ["Apache-2.0"]
+    assert "Apache License" in (ROOT / "LICENSE").read_text()
+
+
+def test_setup_py_says_name_and_version_by_itself(manifest):
+    done = subprocess.run(
+        [sys.executable, "setup.py", "--name", "--version", "--license"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.splitlines()[-3:] == ["parrot", manifest.version, "Apache-2.0"]
+    assert parrot.__version__ == manifest.version
+
+
+def test_ros_packages_that_are_imported_are_dependencies(manifest):
+    files = [*(ROOT / "parrot").rglob("*.py"), *(ROOT / "launch").glob("*.py")]
+    suffixes = ("_msgs", "_srvs", "_interfaces")
+    used = {name for name in imports(files) if name.endswith(suffixes) or name in {"rclpy", *ROS_ONLY}}
+    assert used <= {depend.name for depend in manifest.exec_depends}
+
+
+def test_python_packages_that_are_imported_are_dependencies():
+    files = [file for file in (ROOT / "parrot").rglob("*.py") if "nodes" not in file.parts]
+    owners = metadata.packages_distributions()
+    declared = {normal(line) for line in metadata.requires("parrot") if "extra ==" not in line}
+    ours = {"pybullet_data": "pybullet", "mpl_toolkits": "matplotlib"}
+    wanted = {name: {normal(owner) for owner in owners.get(ours.get(name, name), [name])} for name in imports(files)}
+    missing = {name for name, owner in wanted.items() if not owner & declared} - ROS_ONLY
+    ros = {name for name in missing if name == "rclpy" or name.endswith(("_msgs", "_srvs"))}
+    assert missing - ros == set()
+
+
+def test_ros_wheels_are_an_extra_and_never_a_dependency():
+    ros = {line for line in metadata.requires("parrot") if "ros-" in line}
+    assert {normal(line) for line in ros} == {"ros-rclpy", "ros-jazzy-common-interfaces"}
+    assert all(re.search(r"extra == .ros.", line) for line in ros)
+
+
+def test_entry_points_lead_to_functions():
+    scripts = [entry for entry in metadata.distribution("parrot").entry_points if entry.group == "console_scripts"]
+    assert {entry.name for entry in scripts} == {"parrot", "sim_node", "prior_node", "rl_node", "recorder_node"}
+    for entry in scripts:
+        tree = ast.parse((ROOT / f"{entry.module.replace('.', '/')}.py").read_text())
+        functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+        assert entry.attr in functions, entry
+
+
+def test_workspace_links_to_the_root_by_a_relative_path():
+    link = ROOT / "parrot_ws" / "src" / "parrot"
+    assert os.readlink(link) == "../.."
+    assert link.resolve() == ROOT
+
+
+def test_every_data_file_is_found_after_installation(installed):
+    names = data_files()
+    assert names
+    assert share("package.xml") == ROOT / "package.xml"
+    code = f"from parrot.resources import share\nfor name in {names!r}: print(share(*name.split('/')))"
+    assert run_installed(installed, code) == [str(installed / "share" / "parrot" / name) for name in names]
+
+
+def test_installation_marks_the_package_for_ament(installed):
+    assert (installed / "share/ament_index/resource_index/packages/parrot").is_file()
+    assert (installed / "share/parrot/package.xml").is_file()
+
+
+def test_installation_holds_the_package_and_nothing_else(installed):
+    (site,) = installed.glob("lib*/python*/site-packages")
+    assert {path.name.partition("-")[0] for path in site.iterdir()} == {"parrot"}
+    assert {path.name for path in (installed / "bin").iterdir()} >= {"parrot", "sim_node", "rl_node"}
+
+
+def test_installed_package_knows_its_version_and_no_commit(installed, manifest):
+    code = "import parrot, parrot.provenance; print(parrot.__version__, parrot.provenance.commit())"
+    assert run_installed(installed, code) == [f"{manifest.version} unknown"]
+
+
+def test_missing_data_is_a_users_error():
+    with pytest.raises(ConfigError, match="config/no_such_file"):
+        share("config", "no_such_file.yaml")
+
+
+def test_import_registers_environments_without_loading_simulator_or_torch():
+    code = (
+        "import sys, parrot, gymnasium;"
+        "print('parrot/GraspCap-v0' in gymnasium.registry, {'torch', 'pybullet'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "True set()\n"
+
+
+def test_lazy_names_are_the_real_ones():
+    from parrot.prior import load_prior
+    from parrot.rl import LatentActionWrapper
+
+    assert parrot.load_prior is load_prior
+    assert parrot.LatentActionWrapper is LatentActionWrapper
+    with pytest.raises(AttributeError, match="no_such_name"):
+        parrot.no_such_name  # noqa: B018
