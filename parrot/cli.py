@@ -26,7 +26,6 @@ GROUPS = {
     "data": "parrot.commands.data",
     "prior": "parrot.commands.prior",
     "sim": "parrot.commands.sim",
-    "tasks": "parrot.commands.tasks",
     "summary": "parrot.commands.summary",
 }
 """Group -> module. A module with a single command is that command: `parrot train`, not `parrot train train`."""
@@ -43,9 +42,13 @@ def module_file(module: str) -> Path | None:
 
 
 def summary_line(file: Path) -> str:
-    """First line of a module's docstring, read without importing the module: help must not wait for torch."""
+    """First line of a module's docstring, read without importing the module: help must not wait for torch.
+
+    What stands before a colon repeats the command (`parrot data`: …), which the list of groups shows already.
+    """
     docstring = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
-    return docstring.partition("\n")[0]
+    line = docstring.partition("\n")[0].rpartition("`: ")[2]
+    return line[:1].upper() + line[1:]
 
 
 def available() -> dict[str, Path]:
