@@ -1,0 +1,74 @@
+"""Light copies of a robot's visual meshes, made once and cached.
+
+A frame of PyBullet's software renderer costs 14 ms with the 100,000 triangles of the stock xArm6 and under
+1 ms with 3,000, so the meshes are decimated at first use and the URDF is rewritten to use them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+from parrot.durable import atomic_path, write_text
+from parrot.errors import ConfigError
+from parrot.resources import cache_dir, share
+from parrot.sim.config import RobotConfig
+
+__all__ = ["light_urdf"]
+
+_SMALLEST = 24
+"""Triangles that every mesh keeps, however small its share of the budget."""
+
+
+def light_urdf(robot: RobotConfig) -> Path:
+    """Path of the robot's URDF with visual meshes of about `robot.decimate` triangles in all.
+
+    Raises:
+        ConfigError: the URDF or one of its meshes is missing.
+    """
+    source = Path(robot.urdf) if Path(robot.urdf).is_absolute() else share("sim") / robot.urdf
+    if not source.exists():
+        raise ConfigError(f"robot {robot.name}: urdf {source} does not exist")
+    text = source.read_bytes()
+    folder = cache_dir("robots", hashlib.sha256(text + str(robot.decimate).encode()).hexdigest()[:16])
+    urdf = folder / source.name
+    if urdf.exists():
+        return urdf
+    root = ET.fromstring(text)
+    meshes = {}
+    for mesh in root.iter("mesh"):
+        path = _resolve(mesh.attrib["filename"], source)
+        light = folder / f"{hashlib.sha256(str(path).encode()).hexdigest()[:12]}.obj"
+        meshes[path] = light
+        mesh.set("filename", str(light))
+    _decimate(meshes, robot.decimate)
+    write_text(urdf, ET.tostring(root, encoding="unicode"))
+    return urdf
+
+
+def _resolve(filename: str, urdf: Path) -> Path:
+    if filename.startswith("package://pybullet_data/"):
+        import pybullet_data
+
+        path = Path(pybullet_data.getDataPath(), filename.removeprefix("package://pybullet_data/"))
+    else:
+        path = urdf.parent / filename
+    if not path.exists():
+        raise ConfigError(f"{urdf.name}: mesh {filename} does not exist at {path}")
+    return path
+
+
+def _decimate(meshes: dict[Path, Path], budget: int) -> None:
+    """Shares the triangles out by surface area: what looks large keeps more of them."""
+    import trimesh
+
+    loaded = {path: trimesh.load_mesh(path) for path in meshes}
+    area = sum(mesh.area for mesh in loaded.values())
+    for path, light in meshes.items():
+        mesh = loaded[path]
+        keep = max(_SMALLEST, round(budget * mesh.area / area))
+        if keep < len(mesh.faces):
+            mesh = mesh.simplify_quadric_decimation(face_count=keep)
+        with atomic_path(light) as tmp:
+            mesh.export(tmp, include_normals=False)

@@ -1,0 +1,66 @@
+"""The registry of tasks: each is a text, the objects of its scenes and an objective (paper, section 5 and appendix C.1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from parrot.errors import ConfigError
+
+__all__ = ["TASKS", "Task", "get_task"]
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task on a table with three objects.
+
+    `verb` "grasp": lift the target and hold it. "place": put the target into or onto the container.
+    "any": lift any object, or leave any object in the container (the rule by which trajectories are kept).
+    """
+
+    name: str
+    gym_id: str
+    text: str
+    verb: Literal["grasp", "place", "any"]
+    split: Literal["train", "test"]
+    target: str | None = None
+    """Category of the object to grasp or place; None: any."""
+    container: str | None = None
+    """Category of the container or target surface; "*": any of the split; None: there is none."""
+
+
+def _test(verb: Literal["grasp", "place"], text: str, target: str, container: str | None = None) -> Task:
+    words = ["place", target, "on" if container in ("checkerboard", "cube") else "in", str(container)]
+    name = "_".join(words) if container else f"grasp_{target}"
+    camel = "".join(word.capitalize() for word in name.split("_"))
+    return Task(name, f"parrot/{camel}-v0", text, verb, "test", target, container)
+
+
+_ALL = (
+    _test("grasp", "Pick up the can and hold it above the table.", "can"),
+    _test("grasp", "Pick up the vase and hold it above the table.", "vase"),
+    _test("grasp", "Pick up the baseball cap and hold it above the table.", "cap"),
+    _test("grasp", "Pick up the mug and hold it above the table.", "mug"),
+    _test("place", "Pick up the can and place it in the pan.", "can", "pan"),
+    _test("place", "Pick up the vase and put it in the basket.", "vase", "basket"),
+    _test("place", "Place the chair on top of the checkerboard.", "chair", "checkerboard"),
+    _test("place", "Pick the baseball cap and place it on the marble cube.", "cap", "cube"),
+    Task("collect_grasp", "parrot/CollectGrasp-v0", "Pick up any training object.", "any", "train"),
+    Task("collect_place", "parrot/CollectPlace-v0", "Place any training object.", "any", "train", container="*"),
+    Task("collect", "parrot/Collect-v0", "Pick up or place any training object.", "any", "train", container="mixed"),
+    Task("novel", "parrot/Novel-v0", "Pick up any of three novel objects.", "any", "test"),
+)
+
+TASKS: dict[str, Task] = {task.name: task for task in _ALL}
+"""Every task by name: the paper's eight, then those that data is collected on."""
+
+
+def get_task(name: str) -> Task:
+    """The task of this name.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if name not in TASKS:
+        raise ConfigError(f"task {name!r} is not known; choose one of {', '.join(TASKS)}")
+    return TASKS[name]

@@ -1,0 +1,154 @@
+"""The physics: one PyBullet client with a table, an arm and the objects of one episode."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pybullet
+from numpy.typing import NDArray
+
+from parrot.sim.camera import Camera
+from parrot.sim.config import RobotConfig, SceneConfig
+from parrot.sim.objects.catalogue import ObjectModel
+from parrot.sim.robot import Arm
+
+__all__ = ["Placed", "World"]
+
+_SETTLE = 12
+"""Sub-steps after placing objects: they start at rest on the table, so this only closes the contacts."""
+
+_FRICTION = 1.0
+"""Lateral friction of objects and table; the fingers' is 2, and Bullet multiplies the two."""
+
+
+@dataclass(frozen=True)
+class Placed:
+    """An object in the world."""
+
+    model: ObjectModel
+    body: int
+    start: NDArray[np.float64]
+    """Where its frame stood when the episode began, (3,) metres."""
+
+
+class World:
+    """A world with one arm. `place` starts an episode; `step` advances it by one control step."""
+
+    def __init__(self, robot: RobotConfig, scene: SceneConfig) -> None:
+        self.robot, self.scene = robot, scene
+        self.client = pybullet.connect(pybullet.DIRECT)
+        self._substeps = max(1, round(1 / (robot.control_hz * scene.physics.substep)))
+        self.objects: dict[str, Placed] = {}
+        self._shapes: dict[str, tuple[int, int]] = {}
+        self._build()
+
+    def _build(self) -> None:
+        c, physics = self.client, self.scene.physics
+        pybullet.resetSimulation(physicsClientId=c)
+        pybullet.setPhysicsEngineParameter(
+            fixedTimeStep=physics.substep, numSolverIterations=physics.iterations, numSubSteps=0,
+            deterministicOverlappingPairs=1, enableFileCaching=1, physicsClientId=c,
+        )  # fmt: skip
+        pybullet.setGravity(0, 0, physics.gravity, physicsClientId=c)
+        table = self.scene.table
+        half = [s / 2 for s in table.size]
+        self._table = pybullet.createMultiBody(
+            0,
+            pybullet.createCollisionShape(pybullet.GEOM_BOX, halfExtents=half, physicsClientId=c),
+            pybullet.createVisualShape(
+                pybullet.GEOM_BOX, halfExtents=half, rgbaColor=table.colour, specularColor=[0, 0, 0], physicsClientId=c
+            ),
+            [*table.centre, -half[2]],
+            physicsClientId=c,
+        )
+        pybullet.changeDynamics(self._table, -1, lateralFriction=_FRICTION, physicsClientId=c)
+        self.arm = Arm(c, self.robot)
+        self.camera = Camera(c, self.scene.camera, self.scene.light)
+
+    def place(self, objects: Sequence[tuple[ObjectModel, Sequence[float], float]]) -> None:
+        """Clears the table, puts the arm at home and each object at (x, y) metres, turned by yaw radians."""
+        for placed in self.objects.values():
+            pybullet.removeBody(placed.body, self.client)
+        self.objects = {}
+        self.arm.reset()
+        for model, xy, yaw in objects:
+            start = np.array([xy[0], xy[1], 0.0005])
+            self.objects[model.name] = Placed(model, self._create(model, start, yaw), start)
+        for _ in range(_SETTLE):
+            pybullet.stepSimulation(self.client)
+
+    def _create(self, model: ObjectModel, position: NDArray[np.float64], yaw: float) -> int:
+        collision, visual = self._shape(model)
+        orientation = pybullet.getQuaternionFromEuler([0, 0, yaw])
+        fixed = model.role != "graspable"
+        # PyBullet poses a body by its centre of mass; the catalogue, and everything outside this file, by its base.
+        centre = np.zeros(3) if fixed else np.array(model.centre_of_mass)
+        rotation = np.reshape(pybullet.getMatrixFromQuaternion(orientation), (3, 3))
+        body = pybullet.createMultiBody(
+            0.0 if fixed else model.mass, collision, visual, position.tolist(), orientation,
+            centre.tolist(), physicsClientId=self.client,
+        )  # fmt: skip
+        pybullet.resetBasePositionAndOrientation(
+            body, (position + rotation @ centre).tolist(), orientation, self.client
+        )
+        pybullet.changeDynamics(
+            body, -1, lateralFriction=_FRICTION, spinningFriction=0.005, rollingFriction=0.0005, restitution=0.0,
+            linearDamping=0.04, angularDamping=0.1, physicsClientId=self.client,
+        )  # fmt: skip
+        return body
+
+    def _shape(self, model: ObjectModel) -> tuple[int, int]:
+        """Collision and visual shape of a model, read from its meshes once for the life of the world."""
+        if model.name not in self._shapes:
+            c, parts = self.client, [str(path) for path in model.collisions]
+            collision = pybullet.createCollisionShapeArray(
+                shapeTypes=[pybullet.GEOM_MESH] * len(parts), fileNames=parts, physicsClientId=c
+            )
+            visuals = model.visuals
+            visual = pybullet.createVisualShapeArray(
+                shapeTypes=[pybullet.GEOM_MESH] * len(visuals),
+                fileNames=[str(v.path) for v in visuals],
+                rgbaColors=[list(v.rgba) for v in visuals],
+                physicsClientId=c,
+            )
+            self._shapes[model.name] = (collision, visual)
+        return self._shapes[model.name]
+
+    def step(self, action: NDArray[np.floating]) -> None:
+        """One control step: the action (7,) in [-1, 1], then physics for 1 / control_hz seconds."""
+        self.arm.command(action)
+        for _ in range(self._substeps):
+            pybullet.stepSimulation(self.client)
+
+    def pose(self, name: str) -> tuple[NDArray[np.float64], float]:
+        """Where an object's frame is, (3,) metres, and its yaw in radians."""
+        placed = self.objects[name]
+        position, quaternion = pybullet.getBasePositionAndOrientation(placed.body, self.client)
+        rotation = np.reshape(pybullet.getMatrixFromQuaternion(quaternion), (3, 3))
+        if placed.model.role == "graspable":
+            position = np.array(position) - rotation @ np.array(placed.model.centre_of_mass)
+        return np.asarray(position, dtype=np.float64), float(np.arctan2(rotation[1, 0], rotation[0, 0]))
+
+    def to_world(self, name: str, point: Sequence[float]) -> NDArray[np.float64]:
+        """A point (3,) of the object's frame, in the world, metres."""
+        placed = self.objects[name]
+        _, quaternion = pybullet.getBasePositionAndOrientation(placed.body, self.client)
+        rotation = np.reshape(pybullet.getMatrixFromQuaternion(quaternion), (3, 3))
+        return self.pose(name)[0] + rotation @ np.asarray(point, dtype=np.float64)
+
+    def speed(self, name: str) -> float:
+        """Speed of an object, m/s."""
+        linear, _ = pybullet.getBaseVelocity(self.objects[name].body, self.client)
+        return float(np.linalg.norm(linear))
+
+    def held(self, name: str) -> bool:
+        """Whether a finger touches the object."""
+        return self.arm.touches(self.objects[name].body)
+
+    def close(self) -> None:
+        """Ends the physics client."""
+        if self.client >= 0:
+            pybullet.disconnect(self.client)
+            self.client = -1
