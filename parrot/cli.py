@@ -106,7 +106,10 @@ def run(group: str, arguments: Sequence[str]) -> object:
     if len(commands) > 1:
         import tyro
 
-        return tyro.extras.subcommand_cli_from_dict(commands, prog=program, args=list(arguments))
+        description = summary_line(available()[group])
+        return tyro.extras.subcommand_cli_from_dict(
+            commands, prog=program, description=description, args=list(arguments)
+        )
     (command,) = commands.values()
     if takes_raw_arguments(command):
         return command(list(arguments))
