@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import pybullet
 from numpy.typing import NDArray
 
+from parrot.sim.bullet import pybullet
 from parrot.sim.config import CameraConfig, LightConfig
 
 __all__ = ["RENDERER", "Camera"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import pybullet
 from numpy.typing import NDArray
 
 from parrot.errors import ConfigError
+from parrot.sim.bullet import pybullet
 from parrot.sim.config import RobotConfig
 from parrot.sim.meshes import light_urdf
 from parrot.spaces import GRIPPER_CLOSE, GRIPPER_OPEN

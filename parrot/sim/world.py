@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
-import pybullet
 from numpy.typing import NDArray
 
+from parrot.sim.bullet import pybullet
 from parrot.sim.camera import Camera
 from parrot.sim.config import RobotConfig, SceneConfig
 from parrot.sim.objects.catalogue import ObjectModel
@@ -42,6 +43,7 @@ class World:
         self._substeps = max(1, round(1 / (robot.control_hz * scene.physics.substep)))
         self.objects: dict[str, Placed] = {}
         self._shapes: dict[str, tuple[int, int]] = {}
+        self._textures: dict[Path, int] = {}
         self._build()
 
     def _build(self) -> None:
@@ -97,7 +99,16 @@ class World:
             body, -1, lateralFriction=_FRICTION, spinningFriction=0.005, rollingFriction=0.0005, restitution=0.0,
             linearDamping=0.04, angularDamping=0.1, physicsClientId=self.client,
         )  # fmt: skip
+        for index, part in enumerate(model.visuals):
+            if part.texture is not None:
+                texture = self._texture(part.texture)
+                pybullet.changeVisualShape(body, -1, index, textureUniqueId=texture, physicsClientId=self.client)
         return body
+
+    def _texture(self, path: Path) -> int:
+        if path not in self._textures:
+            self._textures[path] = pybullet.loadTexture(str(path), physicsClientId=self.client)
+        return self._textures[path]
 
     def _shape(self, model: ObjectModel) -> tuple[int, int]:
         """Collision and visual shape of a model, read from its meshes once for the life of the world."""
