@@ -8,6 +8,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from parrot.sim.registration import register
+
 if TYPE_CHECKING:
     from parrot.prior import load_prior
     from parrot.rl import LatentActionWrapper
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
 __all__ = ["LatentActionWrapper", "__version__", "load_prior"]
 
 LAZY = {"load_prior": "parrot.prior", "LatentActionWrapper": "parrot.rl"}
+
+
+register()
 
 
 def read_version() -> str:
