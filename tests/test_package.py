@@ -18,7 +18,6 @@ from parrot.resources import share
 
 ROOT = Path(parrot.__file__).resolve().parent.parent
 DATA = ("launch", "config", "sim", "models")
-ROS_ONLY = {"launch", "launch_ros"}
 
 pytestmark = pytest.mark.skipif(not (ROOT / "setup.py").exists(), reason="needs the source tree")
 
@@ -103,22 +102,21 @@ def test_setup_py_says_name_and_version_by_itself(manifest):
     assert parrot.__version__ == manifest.version
 
 
-def test_ros_packages_that_are_imported_are_dependencies(manifest):
-    files = [*(ROOT / "parrot").rglob("*.py"), *(ROOT / "launch").glob("*.py")]
-    suffixes = ("_msgs", "_srvs", "_interfaces")
-    used = {name for name in imports(files) if name.endswith(suffixes) or name in {"rclpy", *ROS_ONLY}}
-    assert used <= {depend.name for depend in manifest.exec_depends}
-
-
-def test_python_packages_that_are_imported_are_dependencies():
-    files = [file for file in (ROOT / "parrot").rglob("*.py") if "nodes" not in file.parts]
+def test_what_is_imported_is_a_dependency_of_pip_or_of_ros(manifest):
     owners = metadata.packages_distributions()
+    parts = {"pybullet_data": "pybullet", "mpl_toolkits": "matplotlib"}
     declared = {normal(line) for line in metadata.requires("parrot") if "extra ==" not in line}
-    ours = {"pybullet_data": "pybullet", "mpl_toolkits": "matplotlib"}
-    wanted = {name: {normal(owner) for owner in owners.get(ours.get(name, name), [name])} for name in imports(files)}
-    missing = {name for name, owner in wanted.items() if not owner & declared} - ROS_ONLY
-    ros = {name for name in missing if name == "rclpy" or name.endswith(("_msgs", "_srvs"))}
-    assert missing - ros == set()
+    ros = {depend.name for depend in manifest.exec_depends}
+    for name in imports((ROOT / "parrot").rglob("*.py")):
+        distributions = {normal(owner) for owner in owners.get(parts.get(name, name), [])}
+        assert name in ros or distributions & declared, name
+
+
+def test_launch_files_import_nothing_that_the_python_of_ros2_launch_lacks():
+    files = list((ROOT / "launch").glob("*.launch.py"))
+    assert files
+    assert imports(files) <= {"launch", "launch_ros"}
+    assert not any("import parrot" in file.read_text() or "from parrot" in file.read_text() for file in files)
 
 
 def test_ros_wheels_are_an_extra_and_never_a_dependency():
