@@ -47,7 +47,7 @@ lint: $(READY)
 	$(BIN)/mypy
 
 bench: $(READY)
-	$(BIN)/parrot sim bench $(ARGS)
+	$(BIN)/parrot sim speed $(ARGS)
 
 clean:
 	rm -rf .venv build dist parrot.egg-info parrot_ws/build parrot_ws/install parrot_ws/log

@@ -26,35 +26,35 @@ GROUPS = {
     "data": "parrot.commands.data",
     "prior": "parrot.commands.prior",
     "sim": "parrot.commands.sim",
+    "tasks": "parrot.commands.sim:tasks",
     "summary": "parrot.commands.summary",
 }
-"""Group -> module. A module with a single command is that command: `parrot train`, not `parrot train train`."""
+"""Group -> module, or module:command. A module with a single command is that command: not `parrot train train`."""
 
 LEVELS = {"-v": logging.DEBUG, "--verbose": logging.DEBUG, "-q": logging.WARNING, "--quiet": logging.WARNING}
 
 log = logging.getLogger("parrot")
 
 
-def module_file(module: str) -> Path | None:
-    """Where a module's source lies, found without running it; None: not there."""
-    spec = importlib.util.find_spec(module)
-    return Path(spec.origin) if spec and spec.origin else None
+def available() -> list[str]:
+    """The groups whose module is there, in the order of `GROUPS`."""
+    return [group for group, target in GROUPS.items() if importlib.util.find_spec(target.partition(":")[0])]
 
 
-def summary_line(file: Path) -> str:
-    """First line of a module's docstring, read without importing the module: help must not wait for torch.
+def summary_line(group: str) -> str:
+    """First line of the group's docstring, read without importing its module: help must not wait for torch.
 
     What stands before a colon repeats the command (`parrot data`: …), which the list of groups shows already.
     """
-    docstring = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
+    module, _, command = GROUPS[group].partition(":")
+    spec = importlib.util.find_spec(module)
+    file = spec.origin if spec else None
+    assert file, f"{module} has no source"
+    tree = ast.parse(Path(file).read_text(encoding="utf-8"))
+    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    docstring = ast.get_docstring(functions[command] if command else tree) or ""
     line = docstring.partition("\n")[0].rpartition("`: ")[2]
     return line[:1].upper() + line[1:]
-
-
-def available() -> dict[str, Path]:
-    """The groups whose module is there, in the order of `GROUPS`."""
-    files = {group: module_file(module) for group, module in GROUPS.items()}
-    return {group: file for group, file in files.items() if file}
 
 
 def print_help() -> None:
@@ -67,8 +67,8 @@ def print_help() -> None:
     console.print("usage: parrot [-h] [--version] [-v | -q] COMMAND ...\n", markup=False, highlight=False)
     console.print("Data-driven behavioral priors for reinforcement learning on robot arms.\n")
     table = Table.grid(padding=(0, 2))
-    for group, file in available().items():
-        table.add_row(Text(f"  {group}", style="bold"), Text(summary_line(file)))
+    for group in available():
+        table.add_row(Text(f"  {group}", style="bold"), Text(summary_line(group)))
     table.add_row()
     table.add_row(Text("  -v, --verbose"), Text("log more"))
     table.add_row(Text("  -q, --quiet"), Text("log warnings and errors only"))
@@ -101,12 +101,15 @@ def run(group: str, arguments: Sequence[str]) -> object:
     """
     if group not in available():
         raise ConfigError(f"there is no command {group!r}; choose one of {', '.join(available())}")
-    commands: dict[str, Callable[..., Any]] = importlib.import_module(GROUPS[group]).COMMANDS
+    module, _, name = GROUPS[group].partition(":")
+    commands: dict[str, Callable[..., Any]] = importlib.import_module(module).COMMANDS
+    if name:
+        commands = {name: commands[name]}
     program = f"parrot {group}"
     if len(commands) > 1:
         import tyro
 
-        description = summary_line(available()[group])
+        description = summary_line(group)
         return tyro.extras.subcommand_cli_from_dict(
             commands, prog=program, description=description, args=list(arguments)
         )

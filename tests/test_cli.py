@@ -82,9 +82,9 @@ def parrot(*words):
 def test_help_lists_every_group_with_the_first_line_of_its_module(groups, capsys):
     assert cli.main(["--help"]) == 0
     text = capsys.readouterr().out
-    for name, file in cli.available().items():
+    for name in cli.available():
         assert name in text
-        assert cli.summary_line(file) in " ".join(text.split())
+        assert " ".join(cli.summary_line(name).split()[:3]) in text
     assert "Things to try." in text
     assert "not_there" not in text
 
@@ -111,12 +111,12 @@ def test_help_takes_less_than_half_a_second_of_processor_time():
     assert min(times) < 0.5
 
 
-@pytest.mark.parametrize("group", list(cli.available()))
+@pytest.mark.parametrize("group", cli.available())
 def test_each_group_explains_itself(group):
     done = parrot(group, "--help")
     assert done.returncode == 0, done.stderr
     assert "usage" in done.stdout.lower()
-    commands = importlib.import_module(cli.GROUPS[group]).COMMANDS
+    commands = importlib.import_module(cli.GROUPS[group].partition(":")[0]).COMMANDS
     assert all(command.__doc__ for command in commands.values())
 
 
@@ -147,6 +147,13 @@ def test_a_typed_function_becomes_a_command(groups, capsys):
 def test_a_single_command_needs_no_second_name(groups, capsys):
     assert cli.main(["-q", "try_single", "--number", "21"]) == 0
     assert capsys.readouterr().out == "42\n"
+
+
+def test_a_command_of_a_group_may_have_a_name_of_its_own(groups, monkeypatch, capsys):
+    monkeypatch.setitem(cli.GROUPS, "sum", "try_these:add")
+    assert cli.summary_line("sum") == "Adds two numbers."
+    assert cli.main(["sum", "--a", "1"]) == 0
+    assert capsys.readouterr().out == "3\n"
 
 
 def test_raw_arguments_pass_as_they_are(groups, capsys):
