@@ -226,11 +226,13 @@ def command(node: PlannedNode) -> list[str]:
 
 
 def die_with(parent: int) -> Callable[[], None]:
-    """A function for the new process to run: when we die, even by SIGKILL, it gets SIGTERM."""
+    """A function for the new process to run before our node: when we die, even by SIGKILL, it gets SIGTERM."""
     # Loaded here, not between fork and exec, where little is safe.
     libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
     def ask() -> None:
+        # Held back until the node can save what it has (parrot.nodes.base), rather than interrupt its imports.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         if libc is not None:
             libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
             if os.getppid() != parent:

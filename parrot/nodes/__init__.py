@@ -1,0 +1,1 @@
+"""The ROS 2 nodes: thin, everything they do is called from elsewhere. Nothing outside this package imports rclpy."""

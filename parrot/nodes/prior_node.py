@@ -1,0 +1,139 @@
+"""The behavioral prior in the graph: the image and the latent of a moment become its action (paper, section 4.2)."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sensor_msgs.msg import Image, JointState
+from torch import Tensor
+
+from parrot.errors import SpaceError
+from parrot.nodes import topics
+from parrot.nodes.base import GraphNode, run
+from parrot.nodes.messages import image_from, nanoseconds, vector_from, vector_message
+from parrot.nodes.parameters import Range
+from parrot.prior import load_prior
+from parrot.spaces import ACTION_NAMES, latent_names, to_chw
+
+__all__ = ["PriorNode", "PriorNodeConfig", "main"]
+
+REMEMBERED = 4
+"""Moments whose image or latent is kept until the other comes; lockstep needs one."""
+
+
+@dataclass(frozen=True)
+class PriorNodeConfig:
+    """Parameters of prior_node."""
+
+    prior: str = ""
+    """A file made by `parrot prior train`; empty: the prior that comes with parrot."""
+    robot: str = "xarm6"
+    """The robot, which the prior must have been trained on."""
+    threads: Annotated[int, Range(1, 64)] = 1
+    """Threads that the network may use; more than one does not pay for one image at a time."""
+    image_timeout: Annotated[float, Range(0.1, 3600.0)] = 2.0
+    """Seconds that a latent waits for its image before the node complains, and goes on waiting."""
+
+
+class PriorNode(GraphNode[PriorNodeConfig]):
+    """Encodes each image as it comes, while the learner is still choosing the latent."""
+
+    NAME = "prior_node"
+    CONFIG = PriorNodeConfig
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.set_num_threads(self.config.threads)
+        self.prior = load_prior(self.config.prior or None, self.config.robot)
+        self.latent_names = latent_names(self.prior.latent_dim)
+        self.features: OrderedDict[int, Tensor] = OrderedDict()
+        self.waiting: OrderedDict[int, tuple[NDArray[np.float64], float]] = OrderedDict()
+        # The first pass through the network takes far longer than all later ones.
+        self.decode(np.zeros(len(self.latent_names)), self.encode(np.zeros((48, 48, 3), np.uint8)))
+        self.actions = self.create_publisher(JointState, topics.ACTION, topics.LOOP)
+        self.listen(Image, topics.IMAGE, self.on_image)
+        self.listen(JointState, topics.LATENT, self.on_latent)
+        self.every(0.25, self.complain)
+        self.get_logger().info(f"prior {self.config.prior or 'shipped'}, {len(self.latent_names)} latents")
+
+    @torch.inference_mode()
+    def encode(self, image: NDArray[np.uint8]) -> Tensor:
+        """Features (1, F) of the observation."""
+        return self.prior.encode_image(torch.from_numpy(np.ascontiguousarray(to_chw(image)))[None])
+
+    @torch.inference_mode()
+    def decode(self, latent: NDArray[np.float64], features: Tensor) -> NDArray[np.float32]:
+        """The action (7,), within [-1, 1]."""
+        z = torch.from_numpy(latent.astype(np.float32))[None]
+        return self.prior.decode(z, features=features)[0].clamp(-1.0, 1.0).numpy()
+
+    def on_image(self, message: Image) -> None:
+        """Encodes a new image, and answers the latent that has been waiting for it."""
+        stamp = nanoseconds(message.header.stamp)
+        newest = next(reversed(self.features), 0)
+        if stamp == newest:
+            return
+        if stamp < newest:
+            self.warn("time went back: the simulator has started again")
+            self.features.clear()
+            self.waiting.clear()
+        begin = time.monotonic()
+        try:
+            self.features[stamp] = self.encode(image_from(message))
+        except SpaceError as error:
+            self.refuse("image", error)
+            return
+        self.health.took("encode", time.monotonic() - begin)
+        if len(self.features) > REMEMBERED:
+            self.features.popitem(last=False)
+        if stamp in self.waiting:
+            latent, since = self.waiting.pop(stamp)
+            self.health.took("waited for image", time.monotonic() - since)
+            self.answer(stamp, latent)
+
+    def on_latent(self, message: JointState) -> None:
+        """Answers a latent, now or as soon as its image is here."""
+        stamp = nanoseconds(message.header.stamp)
+        try:
+            latent = vector_from(message, self.latent_names, "latent")
+        except SpaceError as error:
+            self.refuse("latent", error)
+            return
+        if stamp in self.features:
+            self.answer(stamp, latent)
+            return
+        self.health.count("latents before their image")
+        self.waiting[stamp] = (latent, time.monotonic())
+        if len(self.waiting) > REMEMBERED:
+            self.waiting.popitem(last=False)
+
+    def answer(self, stamp: int, latent: NDArray[np.float64]) -> None:
+        """Publishes the action of a moment."""
+        begin = time.monotonic()
+        self.actions.publish(vector_message(ACTION_NAMES, self.decode(latent, self.features[stamp]), stamp))
+        self.health.took("decode", time.monotonic() - begin)
+        self.health.count("actions")
+
+    def complain(self) -> None:
+        """Says so if a latent waits in vain for its image."""
+        now = time.monotonic()
+        for stamp, (latent, since) in list(self.waiting.items()):
+            if now - since > self.config.image_timeout:
+                self.waiting[stamp] = (latent, now)
+                self.warn(f"a latent of {stamp / 1e9:.1f} s waits for its image; is {topics.IMAGE} being published?")
+
+
+def main() -> int:
+    """Runs the node."""
+    return run(PriorNode)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

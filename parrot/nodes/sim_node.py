@@ -1,0 +1,230 @@
+"""The simulated arm in the graph: publishes what the camera sees, steps when the action for it comes, in lockstep."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import Image, JointState
+from std_srvs.srv import SetBool, Trigger
+
+from parrot.errors import SpaceError
+from parrot.nodes import topics
+from parrot.nodes.base import GraphNode, run
+from parrot.nodes.messages import image_message, nanoseconds, time_message, vector_from, vector_message
+from parrot.nodes.parameters import Range
+from parrot.sim.env import ManipulationEnv
+from parrot.spaces import ACTION_NAMES, OUTCOME_NAMES, Outcome
+
+__all__ = ["SimNode", "SimNodeConfig", "main"]
+
+
+@dataclass(frozen=True)
+class SimNodeConfig:
+    """Parameters of sim_node."""
+
+    task: str = "grasp_cap"
+    """The task to simulate, a name that `parrot tasks` lists."""
+    robot: str = "xarm6"
+    """The robot, a name in config/robots or the path of a YAML file."""
+    seed: Annotated[int, Range(0, 2**31 - 1)] = 0
+    """Seed of the scenes, and of the scripted policy's noise: same seed, same episodes."""
+    policy: Literal["external", "scripted"] = "external"
+    """Who acts: whoever publishes `action`, or the simulator's own scripted policy, which then publishes it."""
+    terminate_on_success: bool = True
+    """End an episode on the first step that meets the task's objective, else always after 25 steps."""
+    episodes: Annotated[int, Range(0, 2**31 - 1)] = 0
+    """Episodes after which the simulator ends; 0: never."""
+    readers: Annotated[int, Range(0, 100)] = 0
+    """Subscribers of camera/image, action and outcome to wait for before the first image, e.g. a recorder."""
+    republish_period: Annotated[float, Range(0.05, 60.0)] = 0.5
+    """Seconds without an answer after which the image is published again, for those who joined late."""
+    answer_timeout: Annotated[float, Range(0.1, 3600.0)] = 5.0
+    """Seconds without an answer after which the simulator complains, and goes on complaining."""
+
+
+class SimNode(GraphNode[SimNodeConfig]):
+    """The simulator. Simulated time passes by one control period with each step and each reset."""
+
+    NAME = "sim_node"
+    CONFIG = SimNodeConfig
+
+    def __init__(self) -> None:
+        super().__init__()
+        config = self.config
+        self.env = ManipulationEnv(config.task, config.robot, terminate_on_success=config.terminate_on_success)
+        self.arm = self.env.world.arm
+        self.period = round(1e9 / self.arm.config.control_hz)
+        self.rng = np.random.default_rng([config.seed, 1])
+        self.image, _ = self.env.reset(seed=config.seed)
+        self.stamp = 0
+        self.step = 0
+        self.episodes = 0
+        self.paused = False
+        self.held: JointState | None = None
+        self.outcome: JointState | None = None
+        self.started = False
+        self.born = self.shown_at = self.published_at = self.complained_at = time.monotonic()
+
+        self.images = self.create_publisher(Image, topics.IMAGE, topics.LOOP)
+        self.outcomes = self.create_publisher(JointState, topics.OUTCOME, topics.LOOP)
+        self.joints = self.create_publisher(JointState, topics.JOINT_STATES, topics.LOOP)
+        self.clock_messages = self.create_publisher(Clock, topics.CLOCK, topics.LOOP)
+        self.actions = self.create_publisher(JointState, topics.ACTION, topics.LOOP)
+        if config.policy == "external":
+            self.listen(JointState, topics.ACTION, self.on_action)
+        self.create_service(Trigger, "reset", self.guarded(self.on_reset))
+        self.create_service(SetBool, "pause", self.guarded(self.on_pause))
+        self.health.facts["paused"] = "False"
+        self.every(0.05, self.tick)
+        self.get_logger().info(f"{config.task} on {config.robot}, seed {config.seed}, {config.policy} policy")
+
+    # The loop.
+
+    def on_action(self, message: JointState) -> None:
+        """Steps, if the action answers the image that was sent last; else the arm does not move."""
+        if nanoseconds(message.header.stamp) != self.stamp:
+            self.health.count("stale actions")
+            return
+        if self.paused:
+            self.held = message
+            return
+        try:
+            action = vector_from(message, ACTION_NAMES, "action")
+        except SpaceError as error:
+            self.refuse("action", error)
+            return
+        self.health.took("answer", time.monotonic() - self.shown_at)
+        self.advance(action)
+
+    def advance(self, action: NDArray[np.floating]) -> None:
+        """One control step: its outcome, and then the next image."""
+        begin = time.monotonic()
+        image, reward, terminated, truncated, info = self.env.step(action)
+        outcome = Outcome(reward, bool(info["success"]), terminated, truncated, self.step)
+        self.health.count("steps")
+        self.conclude(outcome, image, begin)
+
+    def conclude(self, outcome: Outcome, image: NDArray[np.uint8], begin: float) -> None:
+        """Publishes the outcome; after an episode's last step the next image is the first of the next episode."""
+        self.outcome = vector_message(OUTCOME_NAMES, outcome.to_vector(), self.stamp)
+        self.outcomes.publish(self.outcome)
+        self.step += 1
+        if outcome.done:
+            self.step = 0
+            self.episodes += 1
+            self.health.count("episodes")
+            if 0 < self.config.episodes <= self.episodes:
+                self.finish()
+                return
+            image, _ = self.env.reset()
+        self.image = image
+        self.health.took("step", time.monotonic() - begin)
+        self.show()
+
+    def show(self) -> None:
+        """Publishes the observation of the next moment."""
+        self.stamp += self.period
+        self.complained_at = self.shown_at = time.monotonic()
+        self.publish()
+
+    def publish(self) -> None:
+        """Publishes the current observation."""
+        self.published_at = time.monotonic()
+        self.clock_messages.publish(Clock(clock=time_message(self.stamp)))
+        self.joints.publish(vector_message(self.arm.joint_names, self.arm.joints(), self.stamp))
+        self.images.publish(image_message(self.image, self.stamp))
+
+    def finish(self) -> None:
+        """Ends once everybody has what was published."""
+        for publisher in (self.images, self.actions, self.outcomes):
+            publisher.wait_for_all_acked()
+        self.get_logger().info(f"{self.episodes} episodes done")
+        self.finished = True
+
+    def work(self) -> bool:
+        """With the scripted policy: one step."""
+        if self.config.policy != "scripted" or not self.started or self.paused or self.finished:
+            return False
+        action = self.env.scripted_action(self.rng)
+        self.actions.publish(vector_message(ACTION_NAMES, action, self.stamp))
+        self.advance(action)
+        if self.step == 0:
+            # Nobody holds us back here; let the recorder keep up.
+            for publisher in (self.images, self.actions, self.outcomes):
+                publisher.wait_for_all_acked()
+        return True
+
+    # Time that passes without an answer.
+
+    def tick(self) -> None:
+        """Starts once the expected readers are there; repeats the image, and complains, while nothing answers."""
+        now = time.monotonic()
+        if not self.started:
+            self.started = self.readers_are_there(now)
+            if self.started:
+                self.show()
+        elif self.config.policy == "external" and now - self.published_at >= self.config.republish_period:
+            # The outcome too: who missed it would wait for it forever.
+            if self.outcome is not None:
+                self.outcomes.publish(self.outcome)
+            self.publish()
+            self.health.count("images repeated")
+            if not self.paused and now - self.complained_at >= self.config.answer_timeout:
+                self.complained_at = now
+                self.warn(
+                    f"no action for the image of {self.stamp / 1e9:.1f} s since {now - self.shown_at:.0f} s "
+                    f"({self.count_publishers(topics.ACTION)} publish {topics.ACTION}); "
+                    "is the prior node, or whoever else publishes actions, running?"
+                )
+
+    def readers_are_there(self, now: float) -> bool:
+        """Whether everybody who was to be waited for has come; after a while we go on without."""
+        expected = self.config.readers
+        if all(p.get_subscription_count() >= expected for p in (self.images, self.outcomes)):
+            scripted = self.config.policy == "scripted"
+            if not scripted or self.actions.get_subscription_count() >= min(expected, 1):
+                return True
+        if now - self.born < 6 * self.config.answer_timeout:
+            return False
+        self.warn(f"of {expected} readers {self.images.get_subscription_count()} have come; going on without the rest")
+        return True
+
+    # Services.
+
+    def on_reset(self, request: Any, response: Any) -> Any:
+        """Ends the episode here and now, as if its time were up."""
+        if self.started:
+            self.held = None
+            self.conclude(Outcome(0.0, False, False, True, self.step), self.image, time.monotonic())
+        response.success, response.message = True, f"episode {self.episodes} begins"
+        return response
+
+    def on_pause(self, request: Any, response: Any) -> Any:
+        """Holds the simulation, or lets it go on with the action that came meanwhile."""
+        self.paused = bool(request.data)
+        self.health.facts["paused"] = str(self.paused)
+        response.success, response.message = True, "paused" if self.paused else "running"
+        held, self.held = self.held, None
+        if held is not None and not self.paused:
+            self.on_action(held)
+        self.shown_at = self.complained_at = time.monotonic()
+        return response
+
+    def close(self) -> None:
+        """Ends the physics."""
+        self.env.close()
+
+
+def main() -> int:
+    """Runs the node."""
+    return run(SimNode)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

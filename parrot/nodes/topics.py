@@ -1,0 +1,21 @@
+"""Names and quality of service of the graph's topics and services; docs/ros.md has the table."""
+
+from __future__ import annotations
+
+from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
+
+__all__ = ["ACTION", "CLOCK", "DIAGNOSTICS", "IMAGE", "JOINT_STATES", "LATENT", "LOOP", "OUTCOME", "RECORD"]
+
+IMAGE = "camera/image"
+LATENT = "latent"
+ACTION = "action"
+OUTCOME = "outcome"
+JOINT_STATES = "joint_states"
+CLOCK = "/clock"
+DIAGNOSTICS = "/diagnostics"
+
+LOOP = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=50, reliability=ReliabilityPolicy.RELIABLE)
+"""Of the loop's topics: lockstep must not lose a message. Two episodes deep, for a reader that stalls."""
+
+RECORD = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=2000, reliability=ReliabilityPolicy.RELIABLE)
+"""Of the recorder's subscriptions, which nobody waits for."""
