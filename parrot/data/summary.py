@@ -97,7 +97,7 @@ def contact_sheet(dataset: Dataset, *, rows: int = 8, columns: int = 2, scale: i
     count = min(rows * columns, len(dataset))
     chosen = np.unique(np.linspace(0, len(dataset) - 1, count).astype(int)) if count else np.zeros(0, int)
     frame = IMAGE_SIZE * scale
-    wide, high = 3 * frame + _GAP, frame + _LABEL + _GAP
+    wide, high = 3 * (frame + 2) + _GAP, frame + _LABEL + _GAP
     rows = max(-(-len(chosen) // columns), 1)
     sheet = Image.new("RGB", (columns * wide + _GAP, rows * high + _GAP), "white")
     draw = ImageDraw.Draw(sheet)
@@ -108,7 +108,7 @@ def contact_sheet(dataset: Dataset, *, rows: int = 8, columns: int = 2, scale: i
         first, last = int(dataset.offsets[i]), int(dataset.offsets[i + 1]) - 1
         for k, image in enumerate(dataset.images([first, (first + last) // 2, last])):
             big = Image.fromarray(image).resize((frame, frame), Image.Resampling.NEAREST)
-            sheet.paste(big, (x + k * frame, y + _LABEL))
+            sheet.paste(big, (x + k * (frame + 2), y + _LABEL))
     return sheet
 
 
