@@ -1,0 +1,176 @@
+"""Batches for maximum likelihood: split by episode, shuffling, random shifts, dequantisation, prefetching.
+
+Batch number `step` depends on nothing but the seed and `step`, so that a resumed training sees what an unbroken
+one would have seen.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from parrot.data.dataset import Dataset
+from parrot.errors import DatasetError
+from parrot.prior.presets import TrainConfig
+from parrot.spaces import IMAGE_SIZE, to_chw
+
+__all__ = ["Batch", "Batches", "dequantise", "held_out_batch", "shift_images", "split_episodes"]
+
+_HELD_OUT_EPISODES = 500
+_HELD_OUT_PAIRS = 4096
+_READY = 4
+
+
+@dataclass(frozen=True)
+class Batch:
+    """State-action pairs as tensors."""
+
+    image: Tensor
+    """(B, 3, 48, 48) uint8, channels last in memory."""
+    action: Tensor
+    """(B, 7) float32, dequantised."""
+    contrast: Tensor | None = None
+    """(B, 1, 1, 1) float32: factor about mid-grey."""
+    brightness: Tensor | None = None
+    """(B, 1, 1, 1) float32: added, in units of a pixel's value."""
+
+    def to(self, device: torch.device) -> Batch:
+        """The same on another device."""
+        parts = (self.image, self.action, self.contrast, self.brightness)
+        return Batch(*(part if part is None else part.to(device, non_blocking=True) for part in parts))  # type: ignore[arg-type]
+
+    def pixels(self) -> Tensor:
+        """(B, 3, 48, 48): the image, with contrast and brightness changed if they are given."""
+        if self.contrast is None or self.brightness is None:
+            return self.image
+        return (self.image.float() - 127.5) * self.contrast + (127.5 + self.brightness)
+
+
+def split_episodes(dataset: Dataset, fraction: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Steps to train on and steps held out, no episode in both.
+
+    Raises:
+        DatasetError: there are fewer than two episodes.
+    """
+    episodes = len(dataset.offsets) - 1
+    if episodes < 2:
+        raise DatasetError(f"the dataset holds {episodes} episodes; training a prior needs at least two: collect more")
+    held = min(max(1, round(fraction * episodes)), _HELD_OUT_EPISODES, episodes - 1)
+    order = np.random.default_rng([seed, 0]).permutation(episodes)
+
+    def steps(chosen: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.concatenate([np.arange(dataset.offsets[i], dataset.offsets[i + 1]) for i in np.sort(chosen)])
+
+    return steps(order[held:]), steps(order[:held])
+
+
+def dequantise(
+    action: NDArray[np.float32], inside: float, bound: float, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """Actions with a density: Gaussian noise inside the box, and outward half-normal noise where they were clipped.
+
+    Recording clips actions to [-1, 1]; what lies on the bound was beyond it. Moving it back out leaves no spike for
+    the flow to chase, and executing the action clips it to the very value that was recorded.
+
+    Args:
+        action: (B, 7) in [-1, 1].
+        inside: Deviation of the noise inside.
+        bound: Deviation of the noise at the bounds.
+        rng: Source of the noise.
+    """
+    noise = rng.standard_normal(action.shape, dtype=np.float32)
+    clipped = np.abs(action) >= 1.0 - 1e-6
+    return action + np.where(clipped, np.sign(action) * np.abs(noise) * np.float32(bound), noise * np.float32(inside))
+
+
+def shift_images(images: NDArray[np.uint8], reach: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Each image (B, 48, 48, 3) moved by up to `reach` pixels either way, its border repeated."""
+    if reach == 0:
+        return images
+    padded = np.pad(images, ((0, 0), (reach, reach), (reach, reach), (0, 0)), mode="edge")
+    out = np.empty_like(images)
+    for i, (y, x) in enumerate(rng.integers(0, 2 * reach + 1, size=(len(images), 2)).tolist()):
+        out[i] = padded[i, y : y + IMAGE_SIZE, x : x + IMAGE_SIZE]
+    return out
+
+
+class Batches:
+    """The training batches, by number."""
+
+    def __init__(self, dataset: Dataset, steps: NDArray[np.int64], config: TrainConfig) -> None:
+        self.dataset, self.steps, self.config = dataset, steps, config
+        self._order = (-1, steps)
+
+    def at(self, step: int) -> Batch:
+        """Batch number `step`."""
+        config = self.config
+        rng = np.random.default_rng([config.seed, 2, step])
+        index = self._index(step)
+        images = shift_images(self.dataset.images(index), config.shift, rng)
+        action = dequantise(self.dataset.actions[index], config.dequantise, config.dequantise_bound, rng)
+        contrast = brightness = None
+        if config.jitter:
+            scale = rng.uniform(-config.jitter, config.jitter, size=(2, len(index), 1, 1, 1)).astype(np.float32)
+            contrast, brightness = torch.from_numpy(1.0 + scale[0]), torch.from_numpy(127.5 * scale[1])
+        return Batch(torch.from_numpy(to_chw(images)), torch.from_numpy(action), contrast, brightness)
+
+    def stream(self, start: int, stop: int) -> Iterator[Batch]:
+        """Batches `start` to `stop`, made ahead of time in a thread."""
+        ready: queue.Queue[Batch | BaseException | None] = queue.Queue(_READY)
+        leave = threading.Event()
+
+        def offer(item: Batch | BaseException | None) -> None:
+            while not leave.is_set():
+                try:
+                    return ready.put(item, timeout=0.1)
+                except queue.Full:
+                    continue
+
+        def work() -> None:
+            try:
+                for step in range(start, stop):
+                    if leave.is_set():
+                        return
+                    offer(self.at(step))
+                offer(None)
+            except BaseException as error:  # handed to the consumer, which raises it
+                offer(error)
+
+        thread = threading.Thread(target=work, name="batches", daemon=True)
+        thread.start()
+        try:
+            while (item := ready.get()) is not None:
+                if isinstance(item, BaseException):
+                    raise item
+                yield item
+        finally:
+            leave.set()
+            thread.join()
+
+    def _index(self, step: int) -> NDArray[np.int64]:
+        """The steps of the dataset in batch number `step`: each epoch is a permutation."""
+        n, size = len(self.steps), self.config.batch
+        places = np.arange(step * size, (step + 1) * size)
+        index = np.empty(size, dtype=np.int64)
+        for epoch in np.unique(places // n):
+            if self._order[0] != epoch:
+                permutation = np.random.default_rng([self.config.seed, 1, int(epoch)]).permutation(n)
+                self._order = (int(epoch), self.steps[permutation])
+            here = places // n == epoch
+            index[here] = self._order[1][places[here] % n]
+        return index
+
+
+def held_out_batch(dataset: Dataset, steps: NDArray[np.int64], config: TrainConfig) -> Batch:
+    """The pairs that the held-out likelihood is measured on: the same at every call."""
+    index = steps[np.linspace(0, len(steps) - 1, min(len(steps), _HELD_OUT_PAIRS)).astype(np.int64)]
+    rng = np.random.default_rng([config.seed, 3])
+    action = dequantise(dataset.actions[index], config.dequantise, config.dequantise_bound, rng)
+    return Batch(torch.from_numpy(to_chw(dataset.images(index))), torch.from_numpy(action))
