@@ -61,7 +61,7 @@ class SACConfig:
     n_step: int = 1
     """Rewards summed before bootstrapping."""
     return_bound: float = 0.0
-    """Weight with which targets are raised to the discounted return that the episode really had (Wilcox et al., 2022)."""
+    """How far targets are raised to the discounted return that the episode had (Wilcox et al., 2022)."""
     success_share: float = 0.0
     """Share of each batch drawn from successful episodes."""
     imitation_weight: float = 0.0

@@ -63,7 +63,8 @@ class Replay:
         self._shared = buffer is not None
         if buffer is None:
             buffer = memoryview(np.zeros(self.size(slots, latent_dim, steps), np.uint8).data)
-        arrays, at = [], 0
+        arrays: list[NDArray] = []
+        at = 0
         for shape, dtype in _layout(slots, latent_dim, steps):
             arrays.append(np.frombuffer(buffer, dtype, int(np.prod(shape)), at).reshape(shape))
             at += arrays[-1].nbytes

@@ -1,0 +1,83 @@
+"""Fine-tune on a task in this process, without ROS."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import tyro
+
+__all__ = ["COMMANDS", "train"]
+
+
+def train(
+    task: tyro.conf.Positional[str],
+    run_dir: Path,
+    algo: str = "parrot",
+    prior: Path | None = None,
+    preset: str = "fast",
+    change: tuple[str, ...] = (),
+    episodes: int = 6000,
+    minutes: float = 10.0,
+    eval_before: int = 50,
+    eval_after: int = 50,
+    seed: int = 0,
+    robot: str = "xarm6",
+    learner_threads: int = 1,
+) -> int:
+    """Learns a task by reinforcement learning in the prior's latent space, and says how well.
+
+    Ends when the task is solved or the budget is spent. Interrupt it at any time: the same command goes on.
+
+    Args:
+        task: Name of the task, e.g. grasp_cap; `parrot tasks` lists them.
+        run_dir: Folder of the run: configuration, curves, checkpoint, episodes, summary.
+        algo: `parrot` acts in the prior's latent space, `sac` in raw actions.
+        prior: Weights of the prior; by default the one that comes with parrot.
+        preset: Hyper-parameters: `fast` or `paper`.
+        change: Changes to the preset, e.g. `n_step=5 batch_size=64`.
+        episodes: Budget of training episodes.
+        minutes: Budget of wall-clock time, the last evaluation not counted.
+        eval_before: Episodes that measure the prior alone.
+        eval_after: Episodes that measure the trained policy.
+        seed: Seed of the run.
+        robot: Name of the robot's YAML.
+        learner_threads: Threads of the learner.
+    """
+    import torch
+    from rich.console import Console
+    from rich.live import Live
+
+    from parrot.prior.weights import load_prior
+    from parrot.rl.display import line, table
+    from parrot.rl.finetune import FineTuning, Status
+    from parrot.rl.loop import run_loop
+    from parrot.rl.settings import FineTuneConfig, sac_config
+    from parrot.sim.env import ManipulationEnv
+
+    torch.set_num_threads(1)
+    config = FineTuneConfig(
+        task=task, algo=algo, prior=str(prior) if prior else None, robot=robot, seed=seed, episodes=episodes,
+        minutes=minutes, eval_before=eval_before, eval_after=eval_after, learner_threads=learner_threads,
+        sac=sac_config(preset, change),
+    )  # fmt: skip
+    console = Console()
+    env = ManipulationEnv(task, robot=robot, terminate_on_success=True)
+    try:
+        known = load_prior(prior, robot) if algo == "parrot" else None
+        with FineTuning(config, run_dir) as tuning, Live(console=console, auto_refresh=False) as live:
+
+            def show(status: Status) -> None:
+                if console.is_terminal:
+                    live.update(table(status, f"{task}, {algo}"), refresh=True)
+                elif status.episode % 25 == 0:
+                    console.print(line(status), highlight=False, soft_wrap=True)
+
+            run_loop(env, tuning, known, show)
+            before, after = tuning.success("before", None), tuning.success("after", None)
+    finally:
+        env.close()
+    console.print(f"success before {before:.0%}, after {after:.0%}; {run_dir / 'learning_curve.png'}", highlight=False)
+    return 0
+
+
+COMMANDS = {"train": train}

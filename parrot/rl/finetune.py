@@ -1,0 +1,305 @@
+"""Fine-tuning as a state machine without input or output of its own: images in, latents out (paper, Algorithm 1).
+
+The in-process loop and the ROS node drive the same object. A run has three phases: `before` acts by z ~ N(0, I), which
+measures the prior and seeds the replay; `train` explores and learns; `after` evaluates the policy without noise.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from parrot.errors import SpaceError
+from parrot.rl.algorithms import start_of
+from parrot.rl.checkpoint import load_checkpoint
+from parrot.rl.learner import LearnerProcess, LearnerSpec, allowed
+from parrot.rl.report import Curves, write_report
+from parrot.rl.run_folder import EpisodeRow, RunFolder
+from parrot.rl.sac import Actor
+from parrot.rl.settings import FineTuneConfig
+from parrot.rl.shared import SharedBlock
+from parrot.spaces import Outcome, check_action, check_image
+
+__all__ = ["FineTuning", "Status"]
+
+WINDOW = 50
+"""Episodes over which the success rate is reported."""
+
+
+@dataclass(frozen=True)
+class Status:
+    """Where a run stands, for the live table."""
+
+    phase: str
+    """`before`, `train`, `after` or `done`."""
+    episode: int
+    """Episodes finished in this phase."""
+    episodes: int
+    """Most episodes that this phase may have."""
+    success: float
+    """Success over the last 50 episodes of this phase; NaN before the first."""
+    success_before: float
+    """Success of the prior alone; NaN before the first."""
+    env_steps: int
+    """Environment steps so far."""
+    steps_per_second: float
+    """Environment steps each second, of late."""
+    updates: int
+    """Gradient updates so far."""
+    updates_per_second: float
+    """Gradient updates each second, of late."""
+    seconds: float
+    """Wall-clock time of the run so far."""
+    seconds_left: float
+    """Most that is left of the budget, the evaluation at the end included."""
+    successes: int
+    """Successful episodes in the replay."""
+    losses: dict[str, float] = field(default_factory=dict)
+    """The learner's latest figures."""
+
+
+class FineTuning:
+    """A fine-tuning run; opening the same folder again goes on where it stopped.
+
+    Args:
+        config: what to do.
+        run_dir: the run's folder.
+
+    Raises:
+        RunError: the folder is in use, holds another run, or the disk is full.
+        WeightsError: the prior is missing or foreign.
+
+    Example:
+        >>> tuning = FineTuning(FineTuneConfig(task="grasp_cap"), Path("runs/cap"))  # doctest: +SKIP
+        >>> while not tuning.done:                                                    # doctest: +SKIP
+        ...     action = prior.decode(tuning.act(image), image)
+        ...     image, outcome = step(action)
+        ...     tuning.observe(outcome, action)
+        >>> tuning.close()                                                            # doctest: +SKIP
+    """
+
+    def __init__(self, config: FineTuneConfig, run_dir: Path | str) -> None:
+        self.config, self.run_dir = config, Path(run_dir)
+        start = start_of(config.algo, config.sac, config.prior, config.seed)
+        self.latent_dim, self._squash = start.latent_dim, start.squash
+        self._actor = Actor(config.sac, start.encoder, start.latent_dim, start.squash)
+        self.folder = RunFolder(self.run_dir, config, start.latent_dim)
+        self._learner: LearnerProcess | None = None
+        self._block: SharedBlock | None = None
+        try:
+            rows = self.folder.rows
+            self._curves = Curves(self.run_dir / "tensorboard")
+            self._seconds_before = rows[-1].seconds if rows else 0.0
+            self._began = time.monotonic()
+            self._generator = torch.Generator().manual_seed((config.seed << 20) + len(rows))
+            self._counts = {p: sum(r.phase == p for r in rows) for p in ("before", "train", "after")}
+            self._env_steps = rows[-1].env_steps if rows else 0
+            self._updates = rows[-1].updates if rows else 0
+            self._recent_steps: list[tuple[float, int]] = []
+            self._phase = self._next_phase()
+            if self._phase in ("before", "train"):
+                self._start_learner()
+            elif found := load_checkpoint(self.folder.checkpoint):
+                self._load_actor(found[0])
+            self.discard()
+        except BaseException:
+            self._release()
+            raise
+
+    @property
+    def phase(self) -> str:
+        """`before`, `train`, `after` or `done`."""
+        return self._phase
+
+    @property
+    def done(self) -> bool:
+        """Whether the run is complete: solved or out of budget, and evaluated."""
+        return self._phase == "done"
+
+    @property
+    def seconds(self) -> float:
+        """Wall-clock time of the run, pauses between two starts not counted."""
+        return self._seconds_before + time.monotonic() - self._began
+
+    def act(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The latent (D,) for this image (48, 48, 3); call once for each step.
+
+        Raises:
+            SpaceError: the image has another shape or type.
+        """
+        image = check_image(image)
+        if self._phase == "before":
+            z = torch.randn(self.latent_dim, generator=self._generator).numpy()
+            z = np.tanh(z) if self._squash else z
+        else:
+            z = self._actor.act(image, self._generator, deterministic=self._phase != "train")
+        self._images.append(image.copy())
+        self._latents.append(z)
+        return z.copy()
+
+    def observe(self, outcome: Outcome, action: NDArray[np.floating] | None = None) -> None:
+        """Takes what the last latent led to; at the end of an episode, records it.
+
+        Args:
+            outcome: of the step.
+            action: (7,) that was executed; may be left out where the latent is the action.
+
+        Raises:
+            SpaceError: the action is missing, not finite or of another shape.
+            RunError: the learner died, or the disk is full.
+        """
+        if len(self._rewards) >= len(self._latents):
+            raise SpaceError(f"outcome of step {outcome.step} came before any action was asked for; call act first")
+        if action is None and not self._squash:
+            raise SpaceError(f"outcome of step {outcome.step} came without the action that was executed; pass it on")
+        self._actions.append(check_action(self._latents[-1] if action is None else np.asarray(action)))
+        self._rewards.append(float(outcome.reward))
+        if outcome.done:
+            self._commit(outcome)
+
+    def discard(self) -> None:
+        """Forgets the unfinished episode, e.g. after the world was reset from outside."""
+        self._images: list[NDArray[np.uint8]] = []
+        self._latents: list[NDArray[np.float32]] = []
+        self._actions: list[NDArray[np.float32]] = []
+        self._rewards: list[float] = []
+
+    def success(self, phase: str, window: int | None = WINDOW) -> float:
+        """Success over the last episodes of a phase, all with `window` None; NaN if there is none."""
+        flags = [r.success for r in self.folder.rows if r.phase == phase]
+        return float(np.mean(flags[-window:] if window else flags)) if flags else float("nan")
+
+    def status(self) -> Status:
+        """Where the run stands."""
+        c, now = self.config, time.monotonic()
+        recent = [(t, n) for t, n in self._recent_steps if now - t < 10] or [(now, 0)]
+        told = self._block.told() if self._block else {}
+        phase = "after" if self.done else self._phase
+        left = {"before": c.eval_before, "train": c.episodes, "after": c.eval_after}
+        rate = sum(n for _, n in recent[1:]) / max(1e-9, recent[-1][0] - recent[0][0])
+        evaluation = c.eval_after * 25 / rate if rate > 0 else 0.0
+        if phase == "after":
+            seconds_left = evaluation * (1 - self._counts["after"] / max(1, c.eval_after))
+        else:
+            seconds_left = max(0.0, c.minutes * 60 - self.seconds) + evaluation
+        return Status(
+            phase=self._phase, episode=self._counts[phase], episodes=left[phase], success=self.success(phase),
+            success_before=self.success("before", None), env_steps=self._env_steps, steps_per_second=rate,
+            updates=self._updates, updates_per_second=told.pop("rate", 0.0), seconds=self.seconds,
+            seconds_left=seconds_left, successes=self._block.replay.successes if self._block else 0, losses=told,
+        )  # fmt: skip
+
+    def save(self) -> None:
+        """Saves the learner's weights and moments now.
+
+        Raises:
+            RunError: the learner died or the disk is full.
+        """
+        if self._learner:
+            self._learner.save()
+
+    def close(self) -> None:
+        """Saves everything and frees the folder; a finished run gets its report.
+
+        Raises:
+            RunError: the learner died or the disk is full; what was saved before stays.
+        """
+        try:
+            if self._learner:
+                learner, self._learner = self._learner, None
+                learner.stop()
+        finally:
+            self._release()
+
+    def __enter__(self) -> FineTuning:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _commit(self, outcome: Outcome) -> None:
+        """Records the finished episode, hands it to the learner and takes the newest policy."""
+        phase, steps = self._phase, len(self._rewards)
+        images, latents = np.stack(self._images[:steps]), np.stack(self._latents[:steps])
+        actions, rewards = np.stack(self._actions), np.array(self._rewards, np.float32)
+        self.discard()
+        if self._learner and self._block:
+            self._learner.check()
+            self._updates = max(self._updates, int(self._block.statistics[0]))
+        self._env_steps += steps if phase != "after" else 0
+        previous = [r.success for r in self.folder.rows if r.phase == phase][-(WINDOW - 1) :]
+        row = EpisodeRow(
+            len(self.folder.rows) + 1, phase, self._env_steps, self.seconds, int(outcome.success),
+            float(rewards.sum()), steps, float(np.mean([*previous, outcome.success])), self._updates,
+        )  # fmt: skip
+        self.folder.add(
+            row, images, latents, actions, rewards,
+            task=self.config.task, seed=self.config.seed, terminated=outcome.terminated,
+        )  # fmt: skip
+        self._counts[phase] += 1
+        self._recent_steps = [*self._recent_steps[-100:], (time.monotonic(), steps)]
+        if self._learner and self._block:
+            replay = self._block.replay
+            replay.append(images, latents, rewards, success=outcome.success, terminated=outcome.terminated)
+            if self.config.sac.synchronous:
+                self._learner.wait_for(allowed(self.config.sac, replay))
+            self._block.weights.read(self._actor.parameters)
+        self._curves.add(row, self._block.told() if self._block else {})
+        if (following := self._next_phase()) != phase:
+            self._enter(following)
+
+    def _next_phase(self) -> str:
+        """The phase that the run is in by what is recorded and by the clock."""
+        c, n = self.config, self._counts
+        if n["after"] == 0:
+            if n["before"] < c.eval_before:
+                return "before"
+            recent = [r.success for r in self.folder.rows if r.phase == "train"][-c.solved_window :]
+            solved = len(recent) == c.solved_window and float(np.mean(recent)) >= c.solved_success
+            if not solved and n["train"] < c.episodes and self.seconds < c.minutes * 60:
+                return "train"
+        return "after" if n["after"] < c.eval_after else "done"
+
+    def _enter(self, phase: str) -> None:
+        if phase in ("after", "done") and self._learner and self._block:
+            learner, self._learner = self._learner, None
+            learner.stop()  # its checkpoint is what is evaluated
+            if found := load_checkpoint(self.folder.checkpoint):
+                self._load_actor(found[0])
+        self._phase = phase
+        if phase == "done":
+            write_report(self.folder, self.config, self._seconds_before + time.monotonic() - self._began)
+
+    def _start_learner(self) -> None:
+        c = self.config
+        size = sum(p.numel() for p in self._actor.parameters)
+        self._block = SharedBlock(size, c.sac.replay_episodes, self.latent_dim, c.sac.discount)
+        for episode in self.folder.replay():
+            self._block.replay.append(
+                episode.images, episode.extra["latents"], episode.rewards, success=episode.success,
+                terminated=bool(episode.extra["terminated"][-1]),
+            )  # fmt: skip
+        spec = LearnerSpec(
+            c.sac, c.algo, c.prior, c.seed, str(self.folder.checkpoint), c.save_seconds, c.learner_threads
+        )
+        self._learner = LearnerProcess(spec, self._block)
+
+    def _load_actor(self, state: dict[str, torch.Tensor]) -> None:
+        for name, module in (("policy", self._actor.policy), ("policy_trunk", self._actor.trunk)):
+            module.load_state_dict({k.partition(".")[2]: v for k, v in state.items() if k.startswith(f"{name}.")})
+
+    def _release(self) -> None:
+        if self._learner:
+            self._learner.close()
+            self._learner = None
+        if self._block:
+            self._block.close()
+            self._block = None
+        if hasattr(self, "_curves"):
+            self._curves.close()
+        self.folder.close()

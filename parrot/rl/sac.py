@@ -1,0 +1,240 @@
+"""Soft actor-critic in the prior's latent space (paper, section 4.2, Algorithm 1).
+
+One agent serves the paper's preset and the fast one. An update encodes the current and the next images once, adds all
+losses up and takes a single Adam step; each loss reaches only the weights that it is meant for.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from parrot.rl.augment import random_shift
+from parrot.rl.networks import Critic, Policy, Trunk
+from parrot.rl.presets import SACConfig
+from parrot.rl.replay import Batch
+
+__all__ = ["Actor", "Agent", "native_bf16"]
+
+
+def native_bf16() -> bool:
+    """Whether this processor multiplies bfloat16 itself; elsewhere that is emulated, slowly."""
+    return any(getattr(torch.cpu, p, bool)() for p in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+
+
+class Actor:
+    """What acting needs: a policy and the encoder that it looks through."""
+
+    def __init__(self, config: SACConfig, encoder: nn.Module, latent_dim: int, squash: bool = False) -> None:
+        self.trunk = Trunk(encoder, config.bf16 and native_bf16())
+        self.policy = Policy(config, encoder, latent_dim, squash)
+        self.latent_dim = latent_dim
+
+    @property
+    def parameters(self) -> list[nn.Parameter]:
+        """All weights, in a fixed order."""
+        return [*self.trunk.parameters(), *self.policy.parameters()]
+
+    @torch.inference_mode()
+    def act(
+        self, image: NDArray[np.uint8], generator: torch.Generator, *, deterministic: bool = False
+    ) -> NDArray[np.float32]:
+        """A latent (D,) for an image (48, 48, 3)."""
+        mean, log_std = self.policy(self.trunk(_tensor(image[None])))
+        if deterministic:
+            return self.policy.best(mean)[0].numpy()
+        noise = torch.randn(1, self.latent_dim, generator=generator)
+        return self.policy.sample(mean, log_std, noise)[0][0].numpy()
+
+
+class Agent:
+    """Policy, critics and their optimiser.
+
+    Args:
+        config: hyper-parameters.
+        encoder: an image encoder of the prior's; its weights are where all encoders start.
+        latent_dim: D.
+        squash: tanh-squash the policy: for raw actions, without a prior.
+        seed: of the initial weights and of all noise.
+    """
+
+    def __init__(
+        self, config: SACConfig, encoder: nn.Module, latent_dim: int, *, squash: bool = False, seed: int = 0
+    ) -> None:
+        self.config, self.latent_dim = config, latent_dim
+        self.generator = torch.Generator().manual_seed(seed)
+        self.updates = 0
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.actor = Actor(config, encoder, latent_dim, squash)
+            self.critic = Critic(config, encoder, latent_dim)
+        self.policy, self.target = self.actor.policy, copy.deepcopy(self.critic)
+        # A shared encoder learns from the critics' loss only and is its own target (Yarats et al., 2022).
+        shared = config.shared_encoder
+        self.trunk = self.actor.trunk if shared else copy.deepcopy(self.actor.trunk)
+        self.target_trunk = self.trunk if shared else copy.deepcopy(self.trunk)
+        self.log_alpha = nn.Parameter(torch.tensor(math.log(config.entropy_weight)))
+        critic, policy = [*self.trunk.parameters(), *self.critic.parameters()], list(self.policy.parameters())
+        if not shared:
+            policy += self.actor.trunk.parameters()
+        self._pairs = [*zip(self.critic.parameters(), self.target.parameters(), strict=True)]
+        if not shared:
+            self._pairs += zip(self.trunk.parameters(), self.target_trunk.parameters(), strict=True)
+        for _, p in self._pairs:
+            p.requires_grad_(False)
+        self.optimizer = torch.optim.Adam(
+            [
+                {"params": critic, "peak": config.critic_lr},
+                {"params": policy, "peak": config.policy_lr},
+                {"params": [self.log_alpha], "peak": config.policy_lr},
+            ],
+            fused=True,
+        )
+
+    def update(self, batch: Batch, report: bool = False) -> dict[str, float]:
+        """One gradient step on every network; returns the losses if a report is wanted."""
+        c, size = self.config, len(batch.latents)
+        now, after = self._shifted(batch.images), self._shifted(batch.next_images)
+        z = torch.from_numpy(batch.latents)
+        maps = self.trunk(now)
+        target = self._target(batch, after)
+        q = self.critic(maps, z)
+        wanted = target.expand_as(q)
+        critic_loss = F.mse_loss(q, wanted) if c.value_loss == "mse" else F.binary_cross_entropy_with_logits(q, wanted)
+
+        mean, log_std = self.policy(maps.detach() if c.shared_encoder else self.actor.trunk(now))
+        z_new, log_prob = self.policy.sample(mean, log_std, torch.randn(z.shape, generator=self.generator))
+        q_new = self._value(self._frozen_critic(maps.detach(), z_new))
+        alpha = self.log_alpha.detach().exp()
+        policy_loss = (alpha * self._divergence(z_new, log_prob) - q_new).mean()
+        loss = critic_loss + policy_loss
+        if self.imitation_weight > 0:
+            chosen = torch.from_numpy(batch.successes)
+            if c.imitation_advantage:
+                chosen = chosen & (self._value(q.detach()) > q_new.detach())
+            likelihood = self.policy.log_prob(mean, log_std, z)
+            loss = loss - self.imitation_weight * (likelihood * chosen).sum() / size
+        if c.auto_entropy:
+            loss = loss - self.log_alpha * (log_prob.detach().mean() + c.target_entropy_per_dim * self.latent_dim)
+
+        self.optimizer.zero_grad()
+        loss.backward()
+        self._step()
+        if not report:
+            return {}
+        return {
+            "critic_loss": critic_loss.item(), "policy_loss": policy_loss.item(), "q": self._value(q).mean().item(),
+            "q_policy": q_new.mean().item(), "target": target.mean().item(), "entropy": -log_prob.mean().item(),
+            "std": log_std.exp().mean().item(), "mean_norm": mean.norm(dim=-1).mean().item(), "alpha": alpha.item(),
+        }  # fmt: skip
+
+    @property
+    def imitation_weight(self) -> float:
+        """Weight of the imitation of own successes at this update."""
+        c = self.config
+        return c.imitation_weight + min(1.0, self.updates / c.imitation_updates) * (
+            c.imitation_floor - c.imitation_weight
+        )
+
+    def state(self) -> dict[str, Tensor]:
+        """All that an exact continuation needs, by name: weights, Adam's moments, random state."""
+        found = {f"{n}.{k}": t.detach() for n, m in self._modules().items() for k, t in m.state_dict().items()}
+        for i, moments in self.optimizer.state_dict()["state"].items():
+            found.update({f"adam.{i}.{key}": value for key, value in moments.items()})
+        found["log_alpha"], found["random"] = self.log_alpha.detach(), self.generator.get_state()
+        found["updates"] = torch.tensor(self.updates)
+        return {name: tensor.contiguous() for name, tensor in found.items()}
+
+    def load(self, state: dict[str, Tensor]) -> None:
+        """The inverse of `state`.
+
+        Raises:
+            KeyError, RuntimeError: the state is of another configuration.
+        """
+        parts: dict[str, dict[str, Tensor]] = {}
+        for name, tensor in state.items():
+            part, _, key = name.partition(".")
+            parts.setdefault(part, {})[key] = tensor
+        for name, module in self._modules().items():
+            module.load_state_dict(parts[name])
+        moments: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in parts.get("adam", {}).items():
+            i, _, key = name.partition(".")
+            moments.setdefault(int(i), {})[key] = tensor.clone()
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": moments})
+        with torch.no_grad():
+            self.log_alpha.copy_(state["log_alpha"])
+        self.generator.set_state(state["random"])
+        self.updates = int(state["updates"])
+
+    def _modules(self) -> dict[str, nn.Module]:
+        found: dict[str, nn.Module] = {
+            "policy": self.policy, "policy_trunk": self.actor.trunk, "critic": self.critic, "target": self.target,
+        }  # fmt: skip
+        own = {} if self.config.shared_encoder else {"trunk": self.trunk, "target_trunk": self.target_trunk}
+        return {**found, **own}
+
+    def _shifted(self, images: NDArray[np.uint8]) -> Tensor:
+        rng = np.random.default_rng(int(torch.randint(2**31, (), generator=self.generator)))
+        return _tensor(random_shift(images, self.config.shift, rng))
+
+    @torch.no_grad()
+    def _target(self, batch: Batch, after: Tensor) -> Tensor:
+        """What the Q-values (B,) should be: n rewards, then the target critics' opinion of the policy's latent."""
+        c = self.config
+        maps = self.target_trunk(after)
+        mean, log_std = self.policy(maps if c.shared_encoder else self.actor.trunk(after))
+        z, log_prob = self.policy.sample(mean, log_std, torch.randn(mean.shape, generator=self.generator))
+        q = self.target(maps, z)
+        if c.value_loss == "bce":
+            q = torch.sigmoid(q)
+        if c.target_critics < c.critics:
+            q = q[torch.randperm(c.critics, generator=self.generator)[: c.target_critics]]
+        value = q.amin(0)
+        if c.entropy_in_target:
+            value = value - self.log_alpha.exp() * self._divergence(z, log_prob)
+        target = torch.from_numpy(batch.returns) + torch.from_numpy(batch.discounts) * value
+        if c.return_bound > 0:
+            short = (torch.from_numpy(batch.to_go) - target).clamp(min=0)
+            target = target + c.return_bound * short
+        return target.clamp(0, 1) if c.clamp_targets else target
+
+    def _frozen_critic(self, maps: Tensor, z: Tensor) -> Tensor:
+        """Q with gradients for the latents only."""
+        with torch.no_grad():
+            features = self.critic.projection(maps)
+        return self.critic.ensemble(torch.cat([features, z], -1), frozen=True)
+
+    def _value(self, q: Tensor) -> Tensor:
+        """One opinion (B,) of the ensemble's (E, B): the lower one of a pair, else the mean (Chen et al., 2021)."""
+        q = torch.sigmoid(q) if self.config.value_loss == "bce" else q
+        return q.amin(0) if len(q) <= 2 else q.mean(0)
+
+    def _divergence(self, z: Tensor, log_prob: Tensor) -> Tensor:
+        """What the policy pays for: being predictable, or else being unlike the prior's N(0, I)."""
+        if not self.config.prior_kl:
+            return log_prob
+        return log_prob + (0.5 * z.square() + 0.5 * math.log(2 * math.pi)).sum(-1)
+
+    def _step(self) -> None:
+        """Adam, then the target."""
+        c = self.config
+        self.updates += 1
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["peak"] * min(1.0, self.updates / max(1, c.lr_warmup))
+        self.optimizer.step()
+        if self.updates % c.target_period == 0:
+            online, target = zip(*self._pairs, strict=True)
+            with torch.no_grad():
+                torch._foreach_lerp_(list(target), list(online), c.target_tau)
+
+
+def _tensor(images: NDArray[np.uint8]) -> Tensor:
+    """(B, 48, 48, 3) -> (B, 3, 48, 48), the same bytes."""
+    return torch.from_numpy(images).permute(0, 3, 1, 2)

@@ -1,0 +1,113 @@
+"""What a fine-tuning run is told, by the command line as by the launch file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+import yaml
+
+from parrot.errors import ConfigError
+from parrot.rl.algorithms import ALGORITHMS
+from parrot.rl.presets import SACConfig, fast, preset
+
+__all__ = ["FineTuneConfig", "sac_config"]
+
+_FREE = ("episodes", "minutes", "eval_after", "solved_success", "solved_window", "learner_threads", "save_seconds")
+"""Fields that may change when a run goes on."""
+
+
+@dataclass(frozen=True)
+class FineTuneConfig:
+    """One fine-tuning run: evaluate the prior, train, evaluate the policy.
+
+    Raises:
+        ConfigError: a value that cannot be meant.
+    """
+
+    task: str = "grasp_cap"
+    """Name of the task."""
+    algo: str = "parrot"
+    """`parrot`: act in the latent space of the prior (section 4.2). `sac`: raw actions, no prior."""
+    prior: str | None = None
+    """Weights of the prior; none: the one that comes with parrot."""
+    robot: str = "xarm6"
+    """Name of the robot's YAML; recorded with the episodes."""
+    renderer: str = "tiny"
+    """What draws the images; recorded with the episodes."""
+    seed: int = 0
+    """Of the run: weights, noise, draws."""
+    episodes: int = 6000
+    """Budget: training episodes."""
+    minutes: float = 10.0
+    """Budget: minutes until the evaluation at the end begins, summed over all times the run was started."""
+    solved_success: float = 0.96
+    """Training ends early at this success rate of the exploring policy..."""
+    solved_window: int = 100
+    """...over so many of the latest episodes."""
+    eval_before: int = 50
+    """Episodes at the start that act by z ~ N(0, I): they measure the prior and feed the replay."""
+    eval_after: int = 50
+    """Episodes at the end that act by the trained policy without noise."""
+    learner_threads: int = 1
+    """Threads of the learner, which has a process of its own."""
+    save_seconds: float = 60.0
+    """Between two checkpoints."""
+    sac: SACConfig = field(default_factory=fast)
+    """Hyper-parameters of the learner."""
+
+    def __post_init__(self) -> None:
+        if self.algo not in ALGORITHMS:
+            raise ConfigError(f"algo {self.algo!r} is unknown; choose one of {', '.join(ALGORITHMS)}")
+        for name in ("episodes", "minutes", "solved_window", "learner_threads", "save_seconds"):
+            if getattr(self, name) <= 0:
+                raise ConfigError(f"{name} is {getattr(self, name)}; give a number above 0")
+        for name in ("eval_before", "eval_after", "seed"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name} is {getattr(self, name)}; give 0 or more")
+
+    def to_json(self) -> dict[str, Any]:
+        """As a JSON object."""
+        value = asdict(self)
+        value["sac"]["hidden"] = list(self.sac.hidden)
+        return value
+
+    def differences(self, there: dict[str, Any]) -> list[str]:
+        """What keeps a run of configuration `there` (from `to_json`) from going on with this one."""
+        here = self.to_json()
+        flat = [(name, there.get(name), here[name]) for name in here if name not in (*_FREE, "sac")]
+        theirs = there.get("sac", {})
+        flat += [(f"sac.{name}", theirs.get(name), value) for name, value in here["sac"].items()]
+        return [f"{name} is {a!r} there and {b!r} here" for name, a, b in flat if a != b]
+
+
+def sac_config(name: str, changes: Sequence[str] = ()) -> SACConfig:
+    """A preset with changes given as text.
+
+    Example:
+        >>> sac_config("paper", ["n_step=3", "hidden=[64, 64]"]).n_step
+        3
+
+    Raises:
+        ConfigError: unknown preset or field, or a value of another type.
+    """
+    defaults = preset(name)
+    known = {f.name for f in fields(SACConfig)}
+    parsed: dict[str, Any] = {}
+    for change in changes:
+        key, equals, text = change.partition("=")
+        if not equals or key not in known:
+            raise ConfigError(f"change {change!r}: expected FIELD=VALUE with one of {', '.join(sorted(known))}")
+        value, old = yaml.safe_load(text), getattr(defaults, key)
+        if isinstance(old, tuple) and isinstance(value, list):
+            value = tuple(value)
+        elif isinstance(old, float) and not isinstance(value, bool):
+            try:
+                value = float(value)
+            except (TypeError, ValueError):
+                value = text
+        if type(value) is not type(old):
+            raise ConfigError(f"change {change!r}: {key} takes a {type(old).__name__}, such as {old}")
+        parsed[key] = value
+    return preset(name, **parsed)

@@ -1,0 +1,60 @@
+"""A Gymnasium wrapper whose actions are latents of a prior, for any RL library (paper, figure 1)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from parrot.errors import SpaceError
+from parrot.prior.base import Prior
+
+__all__ = ["LatentActionWrapper"]
+
+
+class LatentActionWrapper(gymnasium.Wrapper):
+    """Executes a = f(z; s) for a latent z, where s is the image last seen.
+
+    `info["action"]` is the action that was executed.
+
+    Args:
+        env: observes (48, 48, 3) uint8 images and takes (7,) actions.
+        prior: a trained prior.
+    """
+
+    def __init__(self, env: gymnasium.Env, prior: Prior) -> None:
+        super().__init__(env)
+        self.prior = prior
+        self.action_space = gymnasium.spaces.Box(-np.inf, np.inf, (prior.latent_dim,), np.float32)
+        self._image: NDArray[np.uint8] | None = None
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[NDArray[np.uint8], dict[str, Any]]:
+        """As the wrapped environment's."""
+        self._image, info = self.env.reset(seed=seed, options=options)
+        return self._image, info
+
+    def step(self, action: NDArray[np.floating]) -> tuple[NDArray[np.uint8], float, bool, bool, dict[str, Any]]:
+        """One step of the wrapped environment with the action that the latent stands for.
+
+        Raises:
+            SpaceError: the latent has another shape or is not finite.
+        """
+        z = np.asarray(action, np.float32)
+        if z.shape != (self.prior.latent_dim,) or not np.isfinite(z).all():
+            raise SpaceError(f"latent {z.tolist()}: expected {self.prior.latent_dim} finite numbers")
+        assert self._image is not None, "reset comes first"
+        executed = self.decode(z, self._image)
+        image, reward, terminated, truncated, info = self.env.step(executed)
+        self._image = image
+        return image, float(reward), terminated, truncated, {**info, "action": executed}
+
+    @torch.inference_mode()
+    def decode(self, z: NDArray[np.float32], image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The action (7,) in [-1, 1] that latent (D,) stands for when this image (48, 48, 3) is seen."""
+        pixels = torch.from_numpy(np.ascontiguousarray(image)[None]).permute(0, 3, 1, 2)
+        return self.prior.decode(torch.from_numpy(z)[None], pixels)[0].clamp(-1, 1).numpy()
