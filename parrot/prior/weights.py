@@ -17,7 +17,7 @@ from parrot.prior.flow import FlowPrior
 from parrot.prior.presets import PriorConfig
 from parrot.resources import share
 
-__all__ = ["FORMAT", "load_prior", "save_prior"]
+__all__ = ["FORMAT", "load_prior", "save_prior", "shipped_prior"]
 
 FORMAT = "parrot-prior-1"
 """What the metadata of a prior's file calls itself."""
@@ -44,7 +44,7 @@ def load_prior(path: Path | str | None = None, robot: str | None = None) -> Prio
     Raises:
         WeightsError: the file is missing, truncated, made by something else or for another robot.
     """
-    path = _shipped() if path is None else Path(path)
+    path = shipped_prior() if path is None else Path(path)
     config, card, tensors = _read(path)
     if robot is not None and card.get("robot", robot) != robot:
         raise WeightsError(
@@ -63,7 +63,12 @@ def load_prior(path: Path | str | None = None, robot: str | None = None) -> Prio
     return prior.eval()
 
 
-def _shipped() -> Path:
+def shipped_prior() -> Path:
+    """The file of the prior that comes with parrot.
+
+    Raises:
+        WeightsError: none does.
+    """
     try:
         return share("models", "prior.safetensors")
     except ConfigError as error:

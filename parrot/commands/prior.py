@@ -1,0 +1,283 @@
+"""Train, measure, draw and compare behavioral priors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+
+from parrot.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from parrot.prior.evaluate import Outcome
+    from parrot.prior.presets import TrainConfig
+    from parrot.prior.train import Trainer
+
+__all__ = ["COMMANDS"]
+
+NOVEL_GRASPS = ("grasp_can", "grasp_vase", "grasp_cap", "grasp_mug")
+"""Scenes of novel objects."""
+
+
+def train(
+    dataset: Annotated[tuple[Path, ...], tyro.conf.Positional],
+    out: Path = Path("runs/prior"),
+    preset: Literal["fast", "paper"] = "fast",
+    minutes: float | None = None,
+    steps: int | None = None,
+    batch: int | None = None,
+    lr: float | None = None,
+    seed: int = 0,
+    device: str | None = None,
+    threads: int | None = None,
+) -> None:
+    """Train a prior on datasets by maximum likelihood; the same command goes on where it was stopped.
+
+    Args:
+        dataset: Folders of datasets.
+        out: Folder of the training; prior.safetensors in it is usable at any time.
+        preset: fast, for two CPU cores, or paper, for the paper's architecture and schedule.
+        minutes: Wall-clock budget over all parts; default: none.
+        steps: Gradient steps; default: the preset's.
+        batch: State-action pairs for each step; default: the preset's.
+        lr: Learning rate; default: the preset's.
+        seed: Of the weights, the split, the batches and the noise.
+        device: cpu or cuda; default: cuda if there is one.
+        threads: CPU threads; default: all cores.
+    """
+    from rich.console import Console
+
+    from parrot.data.dataset import Dataset
+    from parrot.prior.train import Trainer
+
+    _use_threads(threads)
+    given = {"minutes": minutes, "steps": steps, "batch": batch, "lr": lr}
+    config = _preset(preset, seed=seed, **{name: value for name, value in given.items() if value is not None})
+    console = Console()
+    trainer = Trainer(Dataset.open(dataset), config, out, device)
+    if trainer.step:
+        console.print(f"{out}: going on from step {trainer.step:,}", soft_wrap=True)
+    with _bar(trainer, preset) as report:
+        trainer.run(report)
+    if trainer.rows:
+        console.print(f"held-out log-likelihood {trainer.rows[-1].held_out_nats:.3f} nats a pair")
+    console.print(f"{out / 'prior.safetensors'}: trained for {trainer.step:,} steps", soft_wrap=True)
+
+
+def eval_(
+    prior: Annotated[Path | None, tyro.conf.Positional] = None,
+    task: tuple[str, ...] = NOVEL_GRASPS,
+    episodes: int = 500,
+    seed: int = 0,
+    workers: int = 2,
+    robot: str = "xarm6",
+    out: Path | None = None,
+) -> None:
+    """Measure how often random z through a prior lifts an object, beside uniformly random actions.
+
+    Args:
+        prior: Its file; default: the one that comes with parrot.
+        task: Tasks whose scenes are used in turn; default: the four grasping tasks with novel objects.
+        episodes: Episodes of each policy, over all tasks.
+        seed: Of scenes and noise.
+        workers: Processes.
+        robot: Name of the robot's YAML.
+        out: CSV to write.
+    """
+    from rich.console import Console
+
+    from parrot.prior.evaluate import rates
+    from parrot.prior.weights import shipped_prior
+    from parrot.results import write_results
+
+    path = prior or shipped_prior()
+    outcomes = _evaluate(path, task, episodes, seed, workers, robot)
+    rows = [asdict(rate) | {"seed": seed, "prior": path.name} for rate in rates(outcomes)]
+    Console().print(_table(rows))
+    if out:
+        write_results(out, rows)
+
+
+def show(
+    prior: Annotated[Path | None, tyro.conf.Positional] = None,
+    out: Path = Path("prior.png"),
+    task: str = "grasp_cap",
+    trajectories: int = 50,
+    seed: int = 0,
+    robot: str = "xarm6",
+) -> None:
+    """Draw the paper's Figure 4: paths of random z through a prior beside uniformly random actions, on one scene.
+
+    Args:
+        prior: Its file; default: the one that comes with parrot.
+        out: Picture to write: .png, .pdf or .svg.
+        task: Whose scene.
+        trajectories: Paths of each kind.
+        seed: Of the scene and the noise.
+        robot: Name of the robot's YAML.
+    """
+    from rich.console import Console
+
+    from parrot.prior.show import draw, trace
+    from parrot.prior.weights import load_prior
+    from parrot.sim.env import ManipulationEnv
+
+    if out.suffix.lower() not in (".png", ".pdf", ".svg"):
+        raise ConfigError(f"--out {out}: pictures are written as .png, .pdf or .svg; choose such a name")
+    loaded = load_prior(prior, robot=robot)
+    env = ManipulationEnv(task, robot, render_mode="rgb_array", render_size=480)
+    try:
+        learnt, uniform = (trace(env, policy, trajectories, seed) for policy in (loaded, None))
+        draw(env, learnt, uniform, out)
+    finally:
+        env.close()
+    lifted = f"{learnt.lifted.sum()} of {trajectories} paths with the prior, {uniform.lifted.sum()} without"
+    Console().print(f"{out}: an object lifted in {lifted}", soft_wrap=True)
+
+
+def compare(
+    dataset: Annotated[tuple[Path, ...], tyro.conf.Positional],
+    minutes: float = 10.0,
+    episodes: int = 500,
+    task: tuple[str, ...] = NOVEL_GRASPS,
+    seed: int = 0,
+    workers: int = 2,
+    robot: str = "xarm6",
+    runs: Path = Path("runs/prior_compare"),
+    out: Path = Path("results/prior_compare.csv"),
+) -> None:
+    """Compare the presets paper and fast at equal wall-clock time, by held-out likelihood and by lifting.
+
+    Args:
+        dataset: Folders of datasets.
+        minutes: Training time of each preset.
+        episodes: Evaluation episodes of each preset.
+        task: Tasks whose scenes are used in turn.
+        seed: Of everything.
+        workers: Processes of the evaluation.
+        robot: Name of the robot's YAML.
+        runs: Folder that the two trainings go into.
+        out: CSV to write.
+    """
+    from rich.console import Console
+
+    from parrot.data.dataset import Dataset
+    from parrot.prior.evaluate import rates
+    from parrot.prior.presets import PRESETS
+    from parrot.prior.train import Trainer
+    from parrot.results import write_results
+
+    opened = Dataset.open(dataset)
+    rows: list[dict[str, Any]] = []
+    for name in PRESETS:
+        trainer = Trainer(opened, _preset(name, seed=seed, minutes=minutes), runs / name)
+        with _bar(trainer, name) as report:
+            trainer.run(report)
+        outcomes = _evaluate(runs / name / "prior.safetensors", task, episodes, seed, workers, robot, ("prior",))
+        about = {
+            "preset": name, "minutes": minutes, "steps": trainer.step, "training_episodes": len(opened),
+            "held_out_nats": round(trainer.held_out_nats(), 4),
+        }  # fmt: skip
+        rows += [about | asdict(rate) | {"seed": seed} for rate in rates(outcomes)]
+    Console().print(_table(rows))
+    write_results(out, rows)
+
+
+def _preset(name: str, **changes: Any) -> TrainConfig:
+    from parrot.prior.presets import preset
+
+    for option in ("steps", "batch", "minutes", "lr"):
+        if option in changes and changes[option] <= 0:
+            raise ConfigError(f"--{option} {changes[option]}: must be above 0")
+    return replace(preset(name), **changes)
+
+
+def _use_threads(threads: int | None) -> None:
+    import torch
+
+    if threads is not None:
+        if threads < 1:
+            raise ConfigError(f"--threads {threads}: must be at least 1")
+        torch.set_num_threads(threads)
+
+
+def _evaluate(
+    prior: Path, tasks: tuple[str, ...], episodes: int, seed: int, workers: int, robot: str,
+    policies: tuple[str, ...] = ("prior", "uniform"),
+) -> list[Outcome]:  # fmt: skip
+    """`evaluate` with a progress bar that shows the rates so far."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from parrot.prior.evaluate import evaluate
+
+    if episodes < len(tasks) or workers < 1:
+        raise ConfigError(
+            f"--episodes {episodes} --workers {workers}: need one for each of {len(tasks)} tasks, and one"
+        )
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        bars = {policy: progress.add_task(policy, total=episodes) for policy in policies}
+        lifts = dict.fromkeys(policies, 0)
+
+        def report(portion: Sequence[Outcome]) -> None:
+            policy = portion[0].policy
+            lifts[policy] += sum(outcome.lifted for outcome in portion)
+            progress.advance(bars[policy], len(portion))
+            done = progress.tasks[bars[policy]].completed
+            progress.update(bars[policy], description=f"{policy}: {lifts[policy] / done:.0%} lift")
+
+        return evaluate(prior, tasks, episodes, seed, workers, robot, policies, report)
+
+
+@contextmanager
+def _bar(trainer: Trainer, name: str) -> Iterator[Any]:
+    """A progress bar of the budget, with the likelihoods last measured."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[state]}"),
+        TimeElapsedColumn(), TimeRemainingColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        bar = progress.add_task(name, total=1.0, state="")
+        progress.update(bar, completed=trainer.progress)
+
+        def report(trainer: Trainer) -> None:
+            state = f"step {trainer.step:,}"
+            if trainer.rows:
+                row = trainer.rows[-1]
+                state += (
+                    f", {row.steps_per_second:.0f}/s, train {row.train_nats:.2f}, held out {row.held_out_nats:.2f} nats"
+                )
+            progress.update(bar, completed=trainer.progress, state=state)
+
+        yield report
+
+
+def _table(rows: list[dict[str, Any]]) -> Table:
+    from rich.table import Table
+
+    names = [name for name in rows[0] if name not in ("lifted_low", "lifted_high", "seed", "prior")]
+    table = Table(*names)
+    for row in rows:
+        cells = {name: f"{value:.1%}" if name in ("lifted", "success") else str(value) for name, value in row.items()}
+        cells["lifted"] += f" ({row['lifted_low']:.1%} to {row['lifted_high']:.1%})"
+        table.add_row(*(cells[name] for name in names))
+    return table
+
+
+COMMANDS = {"train": train, "eval": eval_, "show": show, "compare": compare}
