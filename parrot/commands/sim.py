@@ -1,11 +1,8 @@
-"""`parrot sim`: the simulated world on its own: which objects can be grasped, how often scripts succeed, how fast it is."""
+"""`parrot sim`: the simulated world by itself: its tasks, what can be grasped, how scripts fare, its speed."""
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
-import time
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +11,8 @@ import tyro
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
+
+from parrot.results import write_results
 
 __all__ = ["COMMANDS"]
 
@@ -28,7 +27,9 @@ def tasks() -> None:
     Console().print(table)
 
 
-def graspability(trials: int = 20, seed: int = 0, noise: float = 0.0, robot: str = "xarm6", out: Path | None = None) -> None:
+def graspability(
+    trials: int = 20, seed: int = 0, noise: float = 0.0, robot: str = "xarm6", out: Path | None = None
+) -> None:
     """Try to lift each object of the catalogue, alone on the table, with the scripted policy.
 
     Args:
@@ -50,9 +51,10 @@ def graspability(trials: int = 20, seed: int = 0, noise: float = 0.0, robot: str
     console = Console()
     console.print(table)
     weak = [row.name for row in rows if row.rate < 0.9]
-    console.print(f"{len(rows) - len(weak)} of {len(rows)} objects lifted in at least 90%; below: {', '.join(weak) or '-'}")
+    console.print(f"{len(rows) - len(weak)} of {len(rows)} objects lifted in at least 90%")
+    console.print(f"below: {', '.join(weak)}" if weak else "none below")
     if out:
-        _write(out, [dataclasses.asdict(row) | {"seed": seed, "noise": noise} for row in rows])
+        write_results(out, [dataclasses.asdict(row) | {"seed": seed, "noise": noise} for row in rows])
 
 
 def scripts(
@@ -79,47 +81,40 @@ def scripts(
     for name in task or TASKS:
         roller = ScriptedRoller(name, robot)
         seeds = np.random.SeedSequence(seed).generate_state(episodes)
-        wins = sum(
-            roller.run(int(s)).success for s in track(seeds, name, console=Console(stderr=True), transient=True)
-        )
+        wins = sum(roller.run(int(s)).success for s in track(seeds, name, console=Console(stderr=True), transient=True))
         roller.close()
         table.add_row(name, str(episodes), f"{wins / episodes:.1%}")
         rows.append({"task": name, "episodes": episodes, "successes": wins, "rate": wins / episodes, "seed": seed})
     Console().print(table)
     if out:
-        _write(out, rows)
+        write_results(out, rows)
 
 
-def speed(task: str = "collect", seconds: float = 10.0, robot: str = "xarm6") -> None:
-    """Measure steps per second with image on one core, against the same scene with the robot's stock meshes.
+def speed(
+    task: str = "collect", episodes: int = 200, seed: int = 0, robot: str = "xarm6", out: Path | None = None
+) -> None:
+    """Measure scripted steps per second with image on one core, beside the same scene with the robot's stock meshes.
 
     Args:
         task: whose scenes.
-        seconds: measured for each of the two, in alternation.
+        episodes: episodes of each world, in alternation.
+        seed: of scenes and noise.
         robot: name or YAML file of the arm.
+        out: CSV to write.
     """
-    from parrot.sim.collect import ScriptedRoller
-    from parrot.spaces import EPISODE_STEPS
+    from parrot.sim.speed import compare
 
-    with _stock(robot) as stock:
-        rollers = {"light meshes": ScriptedRoller(task, robot), "stock meshes": ScriptedRoller(task, str(stock))}
-        spent, steps = dict.fromkeys(rollers, 0.0), dict.fromkeys(rollers, 0)
-        for seed in range(100_000):
-            for name, roller in rollers.items():
-                start = time.perf_counter()
-                roller.run(seed)
-                spent[name] += time.perf_counter() - start
-                steps[name] += EPISODE_STEPS
-            if min(spent.values()) > seconds:
-                break
-        for roller in rollers.values():
-            roller.close()
-    rates = {name: steps[name] / spent[name] for name in rollers}
-    table = Table("world", "steps/s, image included")
-    for name, rate in rates.items():
-        table.add_row(name, f"{rate:.0f}")
-    Console().print(table)
-    Console().print(f"ratio {rates['light meshes'] / rates['stock meshes']:.1f}")
+    result = compare(task, robot, track(range(seed, seed + episodes), "episodes", console=Console(stderr=True)))
+    table = Table("world", "visual triangles of the arm", "steps/s, image included")
+    for world in result.worlds:
+        table.add_row(world.name, f"{world.triangles:,}", f"{world.steps_per_second:.0f}")
+    console = Console()
+    console.print(table)
+    console.print(f"ratio {result.ratio:.1f}")
+    if out:
+        write_results(
+            out, [dataclasses.asdict(world) | {"episodes": episodes, "seed": seed} for world in result.worlds]
+        )
 
 
 COMMANDS = {"tasks": tasks, "graspability": graspability, "scripts": scripts, "speed": speed}

@@ -16,17 +16,20 @@ import numpy as np
 from parrot.data.episode import Episode
 from parrot.errors import ConfigError
 from parrot.sim.camera import RENDERER
+from parrot.sim.config import RobotConfig
 from parrot.sim.env import ManipulationEnv
-from parrot.sim.tasks import get_task
+from parrot.sim.tasks import TASKS, get_task
 from parrot.spaces import EPISODE_STEPS, IMAGE_SHAPE
 
 __all__ = ["ScriptedRoller", "describe", "make_roller"]
+
+_TRAINING = [task.name for task in TASKS.values() if task.split == "train"]
 
 
 class ScriptedRoller:
     """Rolls the scripted policy out, one episode for each seed."""
 
-    def __init__(self, task: str, robot: str) -> None:
+    def __init__(self, task: str, robot: str | RobotConfig) -> None:
         self.env = ManipulationEnv(task, robot)
         self.task = task
         """The task of the latest attempt, by its part: `collect_grasp` or `collect_place` for a mixed task."""
@@ -67,7 +70,7 @@ def make_roller(task: str, robot: str) -> Callable[[], ScriptedRoller]:
         ConfigError: the task is not known or is about novel objects, which never enter prior data.
     """
     if get_task(task).split != "train":
-        raise ConfigError(f"task {task!r} is about novel objects; prior data comes from collect, collect_grasp, collect_place")
+        raise ConfigError(f"task {task!r} is about novel objects; collect on {', '.join(_TRAINING)} instead")
     return partial(ScriptedRoller, task, robot)
 
 

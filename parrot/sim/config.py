@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, get_origin, get_type_hints
+from typing import Any, TypeVar, cast, get_origin, get_type_hints
 
 import yaml
 
@@ -189,13 +189,14 @@ def _build(cls: type[T], values: Any, where: str) -> T:
     names = [f.name for f in dataclasses.fields(cls)]  # type: ignore[arg-type]
     for problem, found in (("unknown", set(values) - set(names)), ("missing", set(names) - set(values))):
         if found:
-            raise ConfigError(f"{where}: {problem} {', '.join(sorted(map(str, found)))}; the fields are {', '.join(names)}")
+            wrong = ", ".join(sorted(map(str, found)))
+            raise ConfigError(f"{where}: {problem} {wrong}; the fields are {', '.join(names)}")
     return cls(**{name: _convert(hints[name], values[name], f"{where}: {name}") for name in names})
 
 
 def _convert(hint: Any, value: Any, where: str) -> Any:
     if dataclasses.is_dataclass(hint):
-        return _build(hint, value, where)  # type: ignore[type-var]
+        return _build(cast(type, hint), value, where)
     if get_origin(hint) is tuple:
         if not isinstance(value, list):
             raise ConfigError(f"{where}: expected a list, found {value!r}")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from parrot.errors import ConfigError
 from parrot.sim import objectives
-from parrot.sim.config import load_robot, load_scene
+from parrot.sim.config import RobotConfig, load_robot, load_scene
 from parrot.sim.objects.catalogue import Catalogue, load_catalogue
 from parrot.sim.scenes import sample_scene
 from parrot.sim.scripted import NOISE, ScriptedPolicy
@@ -32,7 +32,7 @@ class ManipulationEnv(gymnasium.Env[NDArray[np.uint8], NDArray[np.float32]]):
 
     Args:
         task: a name in `parrot.sim.tasks.TASKS`.
-        robot: a name in `config/robots`, or the path of a robot's YAML.
+        robot: a name in `config/robots`, the path of a robot's YAML, or what was read from one.
         scene: a name in `sim/scenes`, or the path of a scene's YAML.
         terminate_on_success: end the episode on the first step that meets the objective.
         render_mode: only "rgb_array".
@@ -47,7 +47,7 @@ class ManipulationEnv(gymnasium.Env[NDArray[np.uint8], NDArray[np.float32]]):
     def __init__(
         self,
         task: str = "grasp_cap",
-        robot: str = "xarm6",
+        robot: str | RobotConfig = "xarm6",
         scene: str = "tabletop",
         terminate_on_success: bool = False,
         render_mode: str | None = None,
@@ -61,7 +61,8 @@ class ManipulationEnv(gymnasium.Env[NDArray[np.uint8], NDArray[np.float32]]):
         self._render_size = render_size
         self._terminate = terminate_on_success
         self.catalogue = catalogue or _catalogue()
-        self.world = World(load_robot(robot), load_scene(scene))
+        config = robot if isinstance(robot, RobotConfig) else load_robot(robot)
+        self.world = World(config, load_scene(scene))
         self.observation_space = gymnasium.spaces.Box(0, 255, IMAGE_SHAPE, np.uint8)
         self.action_space = gymnasium.spaces.Box(-1, 1, (ACTION_DIM,), np.float32)
         self._step = 0
@@ -79,9 +80,7 @@ class ManipulationEnv(gymnasium.Env[NDArray[np.uint8], NDArray[np.float32]]):
         self._script = ScriptedPolicy(self.world, self.scene.target, self.scene.container, noise)
         return self._image(), self._info(False)
 
-    def step(
-        self, action: NDArray[np.floating]
-    ) -> tuple[NDArray[np.uint8], float, bool, bool, dict[str, Any]]:
+    def step(self, action: NDArray[np.floating]) -> tuple[NDArray[np.uint8], float, bool, bool, dict[str, Any]]:
         """One control step; after 25 the episode is truncated.
 
         Raises:

@@ -63,7 +63,8 @@ class ScriptedPolicy:
         action = np.zeros(7)
         if not self._closed and (np.linalg.norm(error) > _THRESHOLD / 2 or abs(turn) > 0.2):
             sideways = max(0.0, math.hypot(*error[:2]) - _FUNNEL) + 0.05 * max(0.0, abs(turn) - 0.2)
-            action[:3] = (error + [0, 0, _CONE * sideways]) / world.robot.action_scale.translation
+            error[2] += _CONE * sideways
+            action[:3] = error / world.robot.action_scale.translation
             action[5] = turn / world.robot.action_scale.rotation
             action[6] = 1
         elif self._closed < _CLOSED_STEPS:

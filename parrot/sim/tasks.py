@@ -1,4 +1,4 @@
-"""The registry of tasks: each is a text, the objects of its scenes and an objective (paper, section 5 and appendix C.1)."""
+"""The registry of tasks: each a text, the objects of its scenes and an objective (paper, section 5, appendix C.1)."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class Task:
 
 
 def _test(verb: Literal["grasp", "place"], text: str, target: str, container: str | None = None) -> Task:
-    words = ["place", target, "on" if container in ("checkerboard", "cube") else "in", str(container)]
-    name = "_".join(words) if container else f"grasp_{target}"
+    where = "on" if container in ("checkerboard", "cube") else "in"
+    name = f"place_{target}_{where}_{container}" if container else f"grasp_{target}"
     camel = "".join(word.capitalize() for word in name.split("_"))
     return Task(name, f"parrot/{camel}-v0", text, verb, "test", target, container)
 

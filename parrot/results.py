@@ -1,0 +1,32 @@
+"""Result files: a CSV in which every row says which commit and which seed made it."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from parrot.durable import write_text
+from parrot.errors import ConfigError
+from parrot.provenance import commit
+
+__all__ = ["write_results"]
+
+
+def write_results(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Writes the rows, which share their columns, with the commit as a last column.
+
+    Raises:
+        ConfigError: there are no rows, or one has no seed: such a result could not be reproduced.
+        RunError: the disk is full or read-only.
+    """
+    if not rows or any("seed" not in row for row in rows):
+        raise ConfigError(f"{path}: a result needs rows, each with its seed; got {len(rows)} rows")
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [*rows[0], "commit"], lineterminator="\n")
+    writer.writeheader()
+    here = commit()
+    writer.writerows({**row, "commit": here} for row in rows)
+    write_text(path, text.getvalue())
