@@ -54,7 +54,7 @@ def load_checkpoint(path: Path, modules: Mapping[str, nn.Module], optimizer: tor
     Raises:
         RunError: the file is damaged or of another kind of run.
     """
-    position, tensors = read_position(path), {}
+    position = read_position(path)
     with safe_open(path, framework="pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     try:
@@ -63,10 +63,14 @@ def load_checkpoint(path: Path, modules: Mapping[str, nn.Module], optimizer: tor
     except RuntimeError as error:
         raise RunError(f"{path}: holds another network ({str(error).splitlines()[0]}); choose another --out") from error
     state: dict[int, dict[str, Tensor]] = {}
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
     for name, value in tensors.items():
         if name.startswith("optimizer."):
             _, index, key = name.split(".")
-            state.setdefault(int(index), {})[key] = value
+            # Fused optimizers walk through memory: moments must lie as their parameter does (channels last).
+            like = parameters[int(index)]
+            laid_out = torch.empty_like(like).copy_(value) if value.shape == like.shape else value
+            state.setdefault(int(index), {})[key] = laid_out
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
     return position
 

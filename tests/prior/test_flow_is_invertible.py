@@ -1,0 +1,140 @@
+"""The conditional real NVP: inverse, Jacobian, gradients, images."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from parrot.errors import ConfigError, SpaceError
+from parrot.prior import FlowPrior, PriorConfig, preset
+from parrot.prior.flow import splits
+
+BOX = st.lists(st.one_of(st.sampled_from([-1.0, 0.0, 1.0]), st.floats(-1, 1, width=32)), min_size=7, max_size=7)
+LATENT = st.lists(st.floats(-3, 3, width=32), min_size=7, max_size=7)
+
+
+def shaken(config, seed=0):
+    """A prior whose couplings are far from the identity, as after training."""
+    torch.manual_seed(seed)
+    prior = FlowPrior(config)
+    with torch.no_grad():
+        for coupling in prior.couplings:
+            coupling.net[-1].weight.mul_(20)
+            coupling.net[-1].bias.normal_()
+    prior.standardise(torch.linspace(-0.2, 0.2, 7), torch.linspace(0.1, 0.9, 7))
+    return prior.eval()
+
+
+def images(n, seed=0):
+    return torch.randint(0, 256, (n, 3, 48, 48), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.fixture(scope="module", params=["paper", "fast"])
+def prior(request):
+    return shaken(preset(request.param).model)
+
+
+@given(action=BOX)
+@settings(max_examples=50, deadline=None)
+def test_every_action_in_the_box_comes_back(prior, action):
+    action = torch.tensor([action])
+    features = prior.encode_image(images(1))
+    back = prior.decode(prior.encode(action, features=features), features=features)
+    assert (back - action).abs().max() < 1e-4
+
+
+@given(z=LATENT)
+@settings(max_examples=50, deadline=None)
+def test_every_latent_comes_back(prior, z):
+    z = torch.tensor([z])
+    assert (prior.encode(prior.decode(z, images(1)), images(1)) - z).abs().max() < 1e-4
+
+
+def test_all_corners_of_the_box_come_back(prior):
+    corners = torch.cartesian_prod(*[torch.tensor([-1.0, 1.0])] * 7)
+    features = prior.encode_image(images(1)).expand(len(corners), -1)
+    back = prior.decode(prior.encode(corners, features=features), features=features)
+    assert (back - corners).abs().max() < 1e-4
+
+
+def test_log_prob_agrees_with_the_jacobian_by_autograd(prior):
+    image, action = images(3), torch.rand(3, 7, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    features = prior.encode_image(image)
+    for i in range(3):
+        jacobian = torch.autograd.functional.jacobian(
+            lambda a, i=i: prior.encode(a, features=features[i : i + 1])[0], action[i : i + 1]
+        )[:, 0]
+        z = prior.encode(action[i : i + 1], features=features[i : i + 1])[0]
+        expected = -0.5 * (z.square().sum() + 7 * math.log(2 * math.pi)) + torch.linalg.slogdet(jacobian)[1]
+        got = prior.log_prob(action[i : i + 1], image[i : i + 1])[0]
+        assert got.item() == pytest.approx(expected.item(), abs=1e-3)
+
+
+def test_coupling_reports_its_log_determinant_both_ways(prior):
+    z, features = torch.randn(4, 7), torch.randn(4, prior.feature_dim)
+    for coupling in prior.couplings:
+        out, forward = coupling(z, features)
+        _, backward = coupling.inverse(out, features)
+        jacobian = torch.autograd.functional.jacobian(lambda x, c=coupling: c(x, features[:1])[0][0], z[:1])[:, 0]
+        assert forward[0].item() == pytest.approx(torch.linalg.slogdet(jacobian)[1].item(), abs=1e-4)
+        assert torch.allclose(forward, -backward, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["paper", "fast"])
+def test_gradients_reach_every_parameter(name):
+    torch.manual_seed(0)
+    prior = FlowPrior(preset(name).model)
+    prior.log_prob(torch.rand(8, 7), images(8)).mean().backward()
+    for parameter_name, parameter in prior.named_parameters():
+        assert parameter.grad is not None, parameter_name
+        assert parameter.grad.abs().sum() > 0, parameter_name
+
+
+def test_density_integrates_to_one():
+    """In two dimensions it can be summed over a grid."""
+    torch.manual_seed(3)
+    prior = FlowPrior(PriorConfig(features=8, hidden=16), dim=2).eval()
+    axis = torch.linspace(-8, 8, 401)
+    grid = torch.cartesian_prod(axis, axis)
+    features = prior.encode_image(images(1)).expand(len(grid), -1)
+    with torch.no_grad():
+        mass = prior.log_prob(grid, features=features).exp().sum() * (16 / 400) ** 2
+    assert mass.item() == pytest.approx(1.0, abs=1e-2)
+
+
+def test_every_component_is_changed_and_kept():
+    for dim in (7, 8):
+        kept = splits(dim, 4)
+        for i in range(dim):
+            assert 0 < sum(i in k for k in kept) < 4
+
+
+def test_the_image_matters():
+    prior = shaken(preset("fast").model)
+    z = torch.zeros(2, 7)
+    a = prior.decode(z, images(2))
+    assert (a[0] - a[1]).abs().max() > 1e-3
+
+
+def test_images_of_another_size_are_refused():
+    prior = FlowPrior(PriorConfig())
+    with pytest.raises(SpaceError, match=r"\(1, 3, 64, 64\)"):
+        prior.decode(torch.zeros(1, 7), torch.zeros(1, 3, 64, 64, dtype=torch.uint8))
+    with pytest.raises(SpaceError, match="either"):
+        prior.decode(torch.zeros(1, 7))
+
+
+def test_unknown_names_list_the_known_ones():
+    with pytest.raises(ConfigError, match="paper, fast"):
+        preset("slow")
+    with pytest.raises(ConfigError, match="paper, fast"):
+        FlowPrior(PriorConfig(encoder="huge"))
+
+
+def test_sampled_latents_repeat_with_their_generator():
+    prior = FlowPrior(PriorConfig())
+    a, b = (prior.sample_latent(5, torch.Generator().manual_seed(4)) for _ in range(2))
+    assert a.shape == (5, 7)
+    assert torch.equal(a, b)
