@@ -77,5 +77,5 @@ def shown(value: object) -> str:
     if isinstance(value, (list, tuple)):
         return " + ".join(shown(part) for part in value)
     if isinstance(value, Substitution):
-        return str(getattr(value, "variable_name", getattr(value, "name", type(value).__name__)))
+        return str(value)
     return str(value)

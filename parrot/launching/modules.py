@@ -20,8 +20,8 @@ CONTENTS: dict[str, tuple[str, ...]] = {
     "launch.actions": ("DeclareLaunchArgument", "LogInfo", "SetEnvironmentVariable", "Shutdown"),
     "launch.conditions": ("IfCondition", "UnlessCondition"),
     "launch.substitutions": (
-        "EnvironmentVariable", "EqualsSubstitution", "LaunchConfiguration", "NotEqualsSubstitution",
-        "PathJoinSubstitution", "TextSubstitution", "ThisLaunchFileDir",
+        "EnvironmentVariable", "LaunchConfiguration", "PathJoinSubstitution", "PythonExpression", "TextSubstitution",
+        "ThisLaunchFileDir",
     ),
     "launch_ros": (),
     "launch_ros.actions": ("Node",),

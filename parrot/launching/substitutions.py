@@ -5,6 +5,7 @@ A class or argument which is not here is named in a ConfigError, never ignored.
 
 from __future__ import annotations
 
+import ast
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -16,13 +17,12 @@ from parrot.errors import ConfigError
 __all__ = [
     "Context",
     "EnvironmentVariable",
-    "EqualsSubstitution",
     "IfCondition",
     "LaunchConfiguration",
-    "NotEqualsSubstitution",
     "PathJoinSubstitution",
     "Plan",
     "PlannedNode",
+    "PythonExpression",
     "Substitution",
     "TextSubstitution",
     "ThisLaunchFileDir",
@@ -137,6 +137,9 @@ class LaunchConfiguration(Substitution):
         reject(self, unknown)
         self.variable_name = variable_name
 
+    def __str__(self) -> str:
+        return str(self.variable_name)
+
     def perform(self, context: Context) -> str:
         """The value.
 
@@ -155,6 +158,9 @@ class EnvironmentVariable(Substitution):
     def __init__(self, name: Some, *, default_value: Some = None, **unknown: Any) -> None:
         reject(self, unknown)
         self.name, self.default_value = name, default_value
+
+    def __str__(self) -> str:
+        return f"${self.name}, else {self.default_value!r}"
 
     def perform(self, context: Context) -> str:
         """The value, or the default.
@@ -190,28 +196,31 @@ class ThisLaunchFileDir(Substitution):
         return str(context.file.parent)
 
 
-class EqualsSubstitution(Substitution):
-    """`true` if both sides are the same text, else `false`."""
+class PythonExpression(Substitution):
+    """The value of a Python expression; of these, only comparisons of literals with == and != are known here."""
 
-    def __init__(self, left: Some, right: Some, **unknown: Any) -> None:
+    def __init__(self, expression: Some, **unknown: Any) -> None:
         reject(self, unknown)
-        self.left, self.right = left, right
-
-    def equal(self, context: Context) -> bool:
-        """Whether they are."""
-        return text(self.left, context) == text(self.right, context)
+        self.expression = expression
 
     def perform(self, context: Context) -> str:
-        """`true` or `false`."""
-        return str(self.equal(context)).lower()
+        """`True` or `False`.
 
-
-class NotEqualsSubstitution(EqualsSubstitution):
-    """The opposite."""
-
-    def perform(self, context: Context) -> str:
-        """`true` or `false`."""
-        return str(not self.equal(context)).lower()
+        Raises:
+            ConfigError: it is another expression.
+        """
+        written = text(self.expression, context)
+        try:
+            tree = ast.parse(written, mode="eval").body
+            if not (isinstance(tree, ast.Compare) and [type(op) for op in tree.ops] in ([ast.Eq], [ast.NotEq])):
+                raise ValueError(written)
+            equal = ast.literal_eval(tree.left) == ast.literal_eval(tree.comparators[0])
+            return str(equal == isinstance(tree.ops[0], ast.Eq))
+        except (SyntaxError, ValueError) as error:
+            raise ConfigError(
+                f"PythonExpression {written!r}: `parrot launch` knows only comparisons of literals with == and !=; "
+                "install ROS 2 and use `ros2 launch`"
+            ) from error
 
 
 class IfCondition:

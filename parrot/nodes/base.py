@@ -41,7 +41,7 @@ class GraphNode(Node, Generic[Config]):
 
     def __init__(self) -> None:
         super().__init__(self.NAME)
-        self.config: Config = declare(self, self.CONFIG)
+        self.config: Config = self.CONFIG(**declare(self, self.CONFIG))
         self.health = Health()
         self.finished = False
         """Set when the node's work is done."""
@@ -149,7 +149,7 @@ def run(make: Callable[[], GraphNode[Any]], arguments: list[str] | None = None) 
     except ParrotError as error:
         code = _tell(error)
     finally:
-        code = code or _end(node)
+        code = _end(node, code)
         rclpy.try_shutdown()
     return code
 
@@ -171,17 +171,18 @@ def _spin(node: GraphNode[Any], interrupts: Interrupts) -> None:
         raise node.failure
 
 
-def _end(node: GraphNode[Any] | None) -> int:
-    """Closes the node; the exit code if that fails in a way that the user can put right."""
+def _end(node: GraphNode[Any] | None, code: int) -> int:
+    """Closes the node; its exit code, which is that of closing if all went well until then."""
     if node is None:
-        return 0
+        return code
     try:
         node.close()
     except ParrotError as error:
-        return _tell(error)
+        # What ended the node often keeps it from saving, too; one line tells it.
+        code = code or _tell(error)
     finally:
         node.destroy_node()
-    return 0
+    return code
 
 
 def _tell(error: ParrotError) -> int:

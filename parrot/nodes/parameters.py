@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 import inspect
 import textwrap
+from collections.abc import Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
-from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
@@ -15,8 +16,6 @@ from rclpy.node import Node
 from parrot.errors import ConfigError
 
 __all__ = ["Range", "declare", "field_docs"]
-
-Config = TypeVar("Config")
 
 
 @dataclass(frozen=True)
@@ -44,8 +43,10 @@ def field_docs(cls: type) -> dict[str, str]:
     return found
 
 
-def declare(node: Node, cls: type[Config]) -> Config:
-    """Declares a read-only parameter for each field of the dataclass; the dataclass with the values given.
+def declare(node: Node, cls: type, leave_out: Sequence[str] = ()) -> dict[str, Any]:
+    """Declares a read-only parameter for each field of the dataclass; field -> value given, or default.
+
+    ROS has no None: where a field may be None, the empty string says it.
 
     Raises:
         ConfigError: a value has the wrong type, or lies outside the range or the choices.
@@ -54,8 +55,10 @@ def declare(node: Node, cls: type[Config]) -> Config:
     docs, hints = field_docs(cls), get_type_hints(cls, include_extras=True)
     values: dict[str, Any] = {}
     for field in fields(cls):
-        default: Any = field.default
-        assert default is not MISSING, f"{cls.__name__}.{field.name} has no default"
+        if field.name in leave_out:
+            continue
+        assert field.default is not MISSING, f"{cls.__name__}.{field.name} has no default"
+        default: Any = "" if field.default is None else field.default
         hint = hints[field.name]
         choices = get_args(hint) if get_origin(hint) is Literal else ()
         descriptor = ParameterDescriptor(description=docs.get(field.name, ""), read_only=True)
@@ -76,8 +79,8 @@ def declare(node: Node, cls: type[Config]) -> Config:
             ) from error
         if choices and value not in choices:
             raise ConfigError(f"parameter {field.name} is {value!r}; choose one of {', '.join(choices)}")
-        values[field.name] = value
-    return cls(**values)
+        values[field.name] = None if field.default is None and value == "" else value
+    return values
 
 
 def _limit(descriptor: ParameterDescriptor, hint: Any) -> None:

@@ -32,6 +32,9 @@ TOPICS: dict[str, tuple[type, str]] = {
 }
 """What is recorded: topic -> message class and the type's name. All begin with a header."""
 
+LOOP_TOPICS = (topics.IMAGE, topics.ACTION, topics.OUTCOME)
+"""What every step has."""
+
 STAMP = struct.Struct("<iI")
 """Seconds and nanoseconds of the header's stamp, the first field, after the four bytes that name the encoding."""
 
@@ -71,9 +74,10 @@ class RecorderNode(GraphNode[RecorderNodeConfig]):
             self.config.split_episodes,
         )  # fmt: skip
         self.latest: dict[str, bytes] = {}
+        self.unpaired: dict[bytes, set[str]] = {}
         self.heard_at = time.monotonic()
         for topic, (message, _) in TOPICS.items():
-            self.listen(message, topic, self.writer(topic, names[topic]), qos=topics.RECORD, raw=True)
+            self.listen(message, topic, self.writer(topic, names[topic]), raw=True)
         self.get_logger().info(f"recording to {self.bag.path}")
 
     def writer(self, topic: str, name: str) -> Callable[[bytes], None]:
@@ -86,12 +90,21 @@ class RecorderNode(GraphNode[RecorderNodeConfig]):
                 self.health.count("repeated messages left out")
                 return
             self.latest[topic] = stamp
+            if topic in LOOP_TOPICS:
+                self.pair(stamp, topic)
             self.bag.write(name, time.time_ns(), data)
             self.health.count("messages")
             if topic == topics.OUTCOME:
                 self.end_episode(data)
 
         return write
+
+    def pair(self, stamp: bytes, topic: str) -> None:
+        """Keeps book of the moments whose image, action and outcome have not all come."""
+        missing = self.unpaired.setdefault(stamp, set(LOOP_TOPICS))
+        missing.discard(topic)
+        if not missing:
+            del self.unpaired[stamp]
 
     def end_episode(self, data: bytes) -> None:
         """Makes the episode durable if this outcome is its last."""
@@ -115,6 +128,9 @@ class RecorderNode(GraphNode[RecorderNodeConfig]):
         if self.bag.messages:
             episodes, messages = self.bag.episodes, self.bag.messages
             self.get_logger().info(f"{self.bag.path}: {episodes} episodes, {messages} messages")
+        # The step that was under way when the recorder began or ended is nobody's fault.
+        if (lost := len(self.unpaired) - 2) > 0:
+            self.warn(f"{self.bag.path}: {lost} steps lack their image, action or outcome; was the machine overloaded?")
 
 
 def main() -> int:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from rclpy.duration import Duration
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image, JointState
 from std_srvs.srv import SetBool, Trigger
@@ -24,6 +26,13 @@ from parrot.spaces import ACTION_NAMES, OUTCOME_NAMES, Outcome
 __all__ = ["SimNode", "SimNodeConfig", "main"]
 
 
+RECORDERS = {"recorder_node", "rosbag2_recorder"}
+"""Names of the nodes that record: ours, and that of `ros2 bag record`."""
+
+RECORDER_TIMEOUT = 30.0
+"""Seconds to wait for one of them."""
+
+
 @dataclass(frozen=True)
 class SimNodeConfig:
     """Parameters of sim_node."""
@@ -34,14 +43,16 @@ class SimNodeConfig:
     """The robot, a name in config/robots or the path of a YAML file."""
     seed: Annotated[int, Range(0, 2**31 - 1)] = 0
     """Seed of the scenes, and of the scripted policy's noise: same seed, same episodes."""
+    run_dir: str = ""
+    """A run's folder; when the run goes on, so do the scenes, after the episodes that it has seen."""
     policy: Literal["external", "scripted"] = "external"
     """Who acts: whoever publishes `action`, or the simulator's own scripted policy, which then publishes it."""
     terminate_on_success: bool = True
     """End an episode on the first step that meets the task's objective, else always after 25 steps."""
     episodes: Annotated[int, Range(0, 2**31 - 1)] = 0
     """Episodes after which the simulator ends; 0: never."""
-    readers: Annotated[int, Range(0, 100)] = 0
-    """Subscribers of camera/image, action and outcome to wait for before the first image, e.g. a recorder."""
+    recorded: bool = False
+    """Wait for recorder_node, or `ros2 bag record`, before the first image, so that the bag lacks nothing."""
     republish_period: Annotated[float, Range(0.05, 60.0)] = 0.5
     """Seconds without an answer after which the image is published again, for those who joined late."""
     answer_timeout: Annotated[float, Range(0.1, 3600.0)] = 5.0
@@ -60,8 +71,10 @@ class SimNode(GraphNode[SimNodeConfig]):
         self.env = ManipulationEnv(config.task, config.robot, terminate_on_success=config.terminate_on_success)
         self.arm = self.env.world.arm
         self.period = round(1e9 / self.arm.config.control_hz)
-        self.rng = np.random.default_rng([config.seed, 1])
-        self.image, _ = self.env.reset(seed=config.seed)
+        seen = episodes_in(Path(config.run_dir).expanduser()) if config.run_dir else 0
+        seed = int(np.random.SeedSequence([config.seed, seen]).generate_state(1)[0]) if seen else config.seed
+        self.rng = np.random.default_rng([seed, 1])
+        self.image, _ = self.env.reset(seed=seed)
         self.stamp = 0
         self.step = 0
         self.episodes = 0
@@ -143,7 +156,7 @@ class SimNode(GraphNode[SimNodeConfig]):
     def finish(self) -> None:
         """Ends once everybody has what was published."""
         for publisher in (self.images, self.actions, self.outcomes):
-            publisher.wait_for_all_acked()
+            publisher.wait_for_all_acked(Duration(seconds=5))
         self.get_logger().info(f"{self.episodes} episodes done")
         self.finished = True
 
@@ -154,19 +167,15 @@ class SimNode(GraphNode[SimNodeConfig]):
         action = self.env.scripted_action(self.rng)
         self.actions.publish(vector_message(ACTION_NAMES, action, self.stamp))
         self.advance(action)
-        if self.step == 0:
-            # Nobody holds us back here; let the recorder keep up.
-            for publisher in (self.images, self.actions, self.outcomes):
-                publisher.wait_for_all_acked()
         return True
 
     # Time that passes without an answer.
 
     def tick(self) -> None:
-        """Starts once the expected readers are there; repeats the image, and complains, while nothing answers."""
+        """Starts once the recorder is there; repeats the image, and complains, while nothing answers."""
         now = time.monotonic()
         if not self.started:
-            self.started = self.readers_are_there(now)
+            self.started = self.recorder_is_there(now)
             if self.started:
                 self.show()
         elif self.config.policy == "external" and now - self.published_at >= self.config.republish_period:
@@ -183,16 +192,15 @@ class SimNode(GraphNode[SimNodeConfig]):
                     "is the prior node, or whoever else publishes actions, running?"
                 )
 
-    def readers_are_there(self, now: float) -> bool:
-        """Whether everybody who was to be waited for has come; after a while we go on without."""
-        expected = self.config.readers
-        if all(p.get_subscription_count() >= expected for p in (self.images, self.outcomes)):
-            scripted = self.config.policy == "scripted"
-            if not scripted or self.actions.get_subscription_count() >= min(expected, 1):
-                return True
-        if now - self.born < 6 * self.config.answer_timeout:
+    def recorder_is_there(self, now: float) -> bool:
+        """Whether the recorder has come, if there is to be one; after a while we go on without."""
+        loop = (topics.IMAGE, topics.ACTION, topics.OUTCOME)
+        readers = [{info.node_name for info in self.get_subscriptions_info_by_topic(topic)} for topic in loop]
+        if not self.config.recorded or all(names & RECORDERS for names in readers):
+            return True
+        if now - self.born < RECORDER_TIMEOUT:
             return False
-        self.warn(f"of {expected} readers {self.images.get_subscription_count()} have come; going on without the rest")
+        self.warn(f"no recorder has come within {RECORDER_TIMEOUT:g} s; going on without")
         return True
 
     # Services.
@@ -219,6 +227,12 @@ class SimNode(GraphNode[SimNodeConfig]):
     def close(self) -> None:
         """Ends the physics."""
         self.env.close()
+
+
+def episodes_in(run_dir: Path) -> int:
+    """Episodes that a run has recorded: the lines of its `episodes.csv`, without the head."""
+    path = run_dir / "episodes.csv"
+    return max(0, path.read_bytes().count(b"\n") - 1) if path.is_file() else 0
 
 
 def main() -> int:

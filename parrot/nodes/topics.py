@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 
-__all__ = ["ACTION", "CLOCK", "DIAGNOSTICS", "IMAGE", "JOINT_STATES", "LATENT", "LOOP", "OUTCOME", "RECORD"]
+__all__ = ["ACTION", "CLOCK", "DIAGNOSTICS", "IMAGE", "JOINT_STATES", "LATENT", "LOOP", "OUTCOME"]
 
 IMAGE = "camera/image"
 LATENT = "latent"
@@ -14,8 +14,5 @@ JOINT_STATES = "joint_states"
 CLOCK = "/clock"
 DIAGNOSTICS = "/diagnostics"
 
-LOOP = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=50, reliability=ReliabilityPolicy.RELIABLE)
-"""Of the loop's topics: lockstep must not lose a message. Two episodes deep, for a reader that stalls."""
-
-RECORD = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=2000, reliability=ReliabilityPolicy.RELIABLE)
-"""Of the recorder's subscriptions, which nobody waits for."""
+LOOP = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1000, reliability=ReliabilityPolicy.RELIABLE)
+"""Of the loop's topics: lockstep must not lose a message, nor a recorder that is starved for a few seconds."""

@@ -1,0 +1,207 @@
+"""The learner in the graph: an image in, a latent out, and what came of it (paper, Algorithm 1).
+
+With `algo` `sac` there is no prior: the node publishes the action itself.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+from diagnostic_msgs.msg import DiagnosticArray
+from numpy.typing import NDArray
+from sensor_msgs.msg import Image, JointState
+from std_srvs.srv import Trigger
+
+from parrot.errors import GraphError, ParrotError, SpaceError
+from parrot.nodes import topics
+from parrot.nodes.base import GraphNode, run
+from parrot.nodes.exchange import Exchange
+from parrot.nodes.live import LiveTable
+from parrot.nodes.messages import image_from, nanoseconds, vector_from, vector_message
+from parrot.nodes.parameters import Range, declare
+from parrot.rl.finetune import FineTuning
+from parrot.rl.settings import FineTuneConfig, sac_config
+from parrot.spaces import ACTION_NAMES, OUTCOME_NAMES, Outcome, latent_names
+
+__all__ = ["RLNode", "RLNodeConfig", "main"]
+
+
+@dataclass(frozen=True)
+class RLNodeConfig:
+    """Parameters of rl_node, besides those of the run (parrot.rl.settings.FineTuneConfig)."""
+
+    run_dir: str = "runs/finetune"
+    """Folder that the run leaves; the same folder goes on where it stopped."""
+    preset: str = "fast"
+    """Hyper-parameters: `fast` for two CPU cores, `paper` for Table 1 and Figure 9."""
+    changes: str = ""
+    """Changes to the preset, FIELD=VALUE separated by semicolons, e.g. "n_step=1; shift=0"."""
+    start_timeout: Annotated[float, Range(1.0, 3600.0)] = 60.0
+    """Seconds to wait for the first image before the node gives up."""
+    answer_timeout: Annotated[float, Range(1.0, 3600.0)] = 10.0
+    """Seconds without an image, an action or an outcome before the node gives up and saves the run."""
+    display_period: Annotated[float, Range(0.05, 60.0)] = 0.5
+    """Seconds between two refreshes of the live table."""
+
+
+class RLNode(GraphNode[RLNodeConfig]):
+    """Drives a FineTuning by the graph's messages; ends when the run is done."""
+
+    NAME = "rl_node"
+    CONFIG = RLNodeConfig
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.set_num_threads(1)
+        changes = [change.strip() for change in self.config.changes.split(";") if change.strip()]
+        settings = declare(self, FineTuneConfig, leave_out=("sac",))
+        self.run_config = FineTuneConfig(**settings, sac=sac_config(self.config.preset, changes))
+        self.tuning = FineTuning(self.run_config, Path(self.config.run_dir).expanduser())
+        self.table = LiveTable(f"{self.run_config.algo} on {self.run_config.task}: {self.tuning.run_dir}")
+        self.exchange: Exchange[NDArray[np.uint8], Outcome, NDArray[np.floating]] = Exchange()
+        self.said: JointState | None = None
+        self.paused = False
+        self.heard_at = self.progress_at = self.born = time.monotonic()
+
+        raw = self.run_config.algo == "sac"
+        self.names = ACTION_NAMES if raw else latent_names(self.tuning.latent_dim)
+        self.answers = self.create_publisher(JointState, topics.ACTION if raw else topics.LATENT, topics.LOOP)
+        self.listen(Image, topics.IMAGE, self.on_image)
+        self.listen(JointState, topics.OUTCOME, self.on_outcome)
+        if not raw:
+            self.listen(JointState, topics.ACTION, self.on_action)
+        self.listen(DiagnosticArray, topics.DIAGNOSTICS, self.on_diagnostics, qos=10)
+        self.create_service(Trigger, "save", self.guarded(self.on_save))
+        self.every(0.25, self.watch)
+        self.every(self.config.display_period, self.show)
+        self.get_logger().info(f"{self.run_config.algo} on {self.run_config.task}, run in {self.tuning.run_dir}")
+        self.finished = self.tuning.done
+
+    # What comes.
+
+    def on_image(self, message: Image) -> None:
+        """Acts on a new image; on a repeated one says again what was said, for somebody missed it."""
+        self.heard_at = time.monotonic()
+        try:
+            image = image_from(message)
+        except SpaceError as error:
+            self.refuse("image", error)
+            return
+        if self.exchange.image(nanoseconds(message.header.stamp), image):
+            self.go_on()
+        elif self.said is not None and self.exchange.awaiting is not None:
+            self.health.count("latents repeated")
+            self.answers.publish(self.said)
+
+    def on_outcome(self, message: JointState) -> None:
+        """Notes what a step led to."""
+        try:
+            outcome = Outcome.from_vector(vector_from(message, OUTCOME_NAMES, "outcome"))
+        except SpaceError as error:
+            self.refuse("outcome", error)
+            return
+        self.exchange.outcome(nanoseconds(message.header.stamp), outcome)
+        self.go_on()
+
+    def on_action(self, message: JointState) -> None:
+        """Notes what was executed."""
+        try:
+            action = vector_from(message, ACTION_NAMES, "action")
+        except SpaceError as error:
+            self.refuse("action", error)
+            return
+        self.exchange.action(nanoseconds(message.header.stamp), action)
+        self.go_on()
+
+    def on_diagnostics(self, message: DiagnosticArray) -> None:
+        """Notes whether the simulator or the arm is paused, when silence is no alarm."""
+        for status in message.status:
+            for item in status.values:
+                if item.key == "paused":
+                    self.paused = item.value == "True"
+
+    # What follows from it.
+
+    def go_on(self) -> None:
+        """Does whatever has become possible: complete a step, act on the next image."""
+        if (step := self.exchange.complete()) is not None:
+            self.progress_at = time.monotonic()
+            self.health.count("steps")
+            outcome, action = step
+            self.tuning.observe(outcome, action)
+            self.health.took("observe", time.monotonic() - self.progress_at)
+            if self.tuning.done:
+                self.finished = True
+                return
+        if (seen := self.exchange.act()) is not None:
+            begin = time.monotonic()
+            stamp, image = seen
+            answer = self.tuning.act(image)
+            if self.run_config.algo == "sac":
+                self.exchange.action(stamp, answer)
+            self.said = vector_message(self.names, answer, stamp)
+            self.answers.publish(self.said)
+            self.health.took("act", time.monotonic() - begin)
+
+    def watch(self) -> None:
+        """Gives up when somebody has stopped answering.
+
+        Raises:
+            GraphError: nothing came for too long.
+        """
+        now, limit = time.monotonic(), self.config.answer_timeout
+        if self.exchange.newest == 0:
+            if now - self.born > self.config.start_timeout:
+                raise GraphError(
+                    f"no {topics.IMAGE} came within {self.config.start_timeout:g} s; start sim_node or the camera "
+                    "in the same ROS_DOMAIN_ID, and this again: the run goes on"
+                )
+        elif now - self.heard_at > limit:
+            raise GraphError(
+                f"no {topics.IMAGE} for {limit:g} s: has sim_node or the camera died? The run is saved in "
+                f"{self.tuning.run_dir}; start it again with the same run_dir and it goes on"
+            )
+        elif self.exchange.awaiting is not None and not self.paused and now - self.progress_at > limit:
+            missing = self.exchange.missing()
+            suspect = "prior_node" if missing == "action" else "sim_node or the arm"
+            raise GraphError(
+                f"no {missing} for {limit:g} s: has {suspect} died? The run is saved in {self.tuning.run_dir}; "
+                "start it again with the same run_dir and it goes on"
+            )
+        if self.paused:
+            self.progress_at = now
+
+    def show(self) -> None:
+        """Refreshes the live table."""
+        self.table.update(self.tuning.status())
+
+    def on_save(self, request: Any, response: Any) -> Any:
+        """Saves the run now."""
+        try:
+            self.tuning.save()
+            response.success, response.message = True, f"saved in {self.tuning.run_dir}"
+        except ParrotError as error:
+            response.success, response.message = False, str(error)
+        return response
+
+    def close(self) -> None:
+        """Saves the run."""
+        self.table.close(self.tuning.status())
+        self.tuning.close()
+        state = "done" if self.tuning.done else "saved; the same run_dir goes on"
+        self.get_logger().info(f"{self.tuning.run_dir}: {state}")
+
+
+def main() -> int:
+    """Runs the node."""
+    return run(RLNode)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
