@@ -53,7 +53,8 @@ def collect(
     console = Console()
     with _ProgressBar(console) as report:
         tally = run(factory, out, manifest, trajectories, workers=workers, report=report)
-    console.print(_by_task(tally))
+    if tally.by_task:
+        console.print(_by_task(tally))
     if tally.complete:
         console.print(
             f"{out}: complete with {tally.kept:,} trajectories; see them with: parrot data info {out}", soft_wrap=True

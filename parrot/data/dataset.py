@@ -81,8 +81,11 @@ class Dataset:
             DatasetError: as in `open`.
         """
         manifests = [Manifest.load(path) for path in self.paths]
-        for other in manifests[1:]:
-            manifests[0].compatible_with(other)
+        for path, other in zip(self.paths[1:], manifests[1:], strict=True):
+            try:
+                manifests[0].compatible_with(other)
+            except DatasetError as error:
+                raise DatasetError(f"{self.paths[0]} and {path}: {error}") from None
         parts = [_Part(path, manifest) for path, manifest in zip(self.paths, manifests, strict=True)]
         first = np.cumsum([0, *(len(part.shards) for part in parts)])
         records = np.concatenate([part.records for part in parts])

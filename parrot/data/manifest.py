@@ -144,7 +144,12 @@ class Manifest:
         Raises:
             DatasetError: a field that decides about it differs; the message names it.
         """
-        self._same(other, _MIXING, "datasets cannot be mixed", "collect both with the same settings")
+        if name := self._differs(other, _MIXING):
+            mine, others = self._value(name), other._value(name)
+            raise DatasetError(
+                f"datasets cannot be mixed: {name} is {mine} in one and {others} in the other; "
+                "use them one by one, or collect both with the same settings"
+            )
 
     def continued_by(self, other: Manifest) -> None:
         """Passes if a run described by `other` may append to this dataset.
@@ -152,16 +157,19 @@ class Manifest:
         Raises:
             DatasetError: a field differs; the message names it.
         """
-        self._same(other, _CONTINUING, "the dataset cannot be continued", "use the same settings or another folder")
+        if name := self._differs(other, _CONTINUING):
+            raise DatasetError(
+                f"the dataset cannot be continued: {name} is {self._value(name)} in it and {other._value(name)} now; "
+                "use the same settings or another folder"
+            )
 
-    def _same(self, other: Manifest, names: tuple[str, ...], problem: str, remedy: str) -> None:
+    def _differs(self, other: Manifest, names: tuple[str, ...]) -> str | None:
+        """The first of these fields that differs."""
         mine, others = self.to_json(), other.to_json()
-        for name in names:
-            if mine[name] != others[name]:
-                raise DatasetError(
-                    f"{problem}: {name} is {json.dumps(mine[name])} in one and {json.dumps(others[name])} "
-                    f"in the other; {remedy}"
-                )
+        return next((name for name in names if mine[name] != others[name]), None)
+
+    def _value(self, name: str) -> str:
+        return json.dumps(self.to_json()[name])
 
     def to_json(self) -> dict[str, Any]:
         """The manifest as JSON holds it (lists for tuples), with format and version in front."""

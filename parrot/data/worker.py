@@ -13,6 +13,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -102,7 +103,7 @@ def hire(factory: Factory, out: Path, manifest: Manifest, shard: str) -> Worker:
     process = context.Process(
         target=_work, args=(its, factory, out, manifest, shard), name=f"collect-{shard}", daemon=True
     )
-    with _single_threaded():
+    with _single_threaded(), _deaf_to_stops():
         process.start()
     its.close()
     return Worker(shard, process, mine)
@@ -121,9 +122,6 @@ def dismiss(workers: Sequence[Worker]) -> None:
 
 def _work(pipe: Connection, factory: Factory, out: Path, manifest: Manifest, shard: str) -> None:
     """The worker process: makes the attempts whose numbers come through the pipe, until its other end closes."""
-    # Ctrl-C reaches every process of the terminal; the main process closes the pipe, and this attempt is finished.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     try:
         # A predecessor whose main process was killed may hold the shard until its attempt ends.
         with EpisodeWriter(out, manifest, shard, wait_s=2 * STOP_S) as writer, contextlib.closing(factory()) as roller:
@@ -146,6 +144,22 @@ def _attempt(number: int, roller: Roller, writer: EpisodeWriter) -> Answer:
         return Answer(roller.task, False, False)
     writer.append(replace(episode, seed=seed), number)
     return Answer(episode.task, True, episode.success)
+
+
+@contextlib.contextmanager
+def _deaf_to_stops() -> Iterator[None]:
+    """Processes started in this block never see SIGINT or SIGTERM, not even while they import.
+
+    Ctrl-C reaches every process of a terminal; the main process hears it and closes the pipe, and a worker finishes
+    its attempt first. Children inherit blocked signals; the main process gets those that came in the meantime.
+    """
+    # Starting multiprocessing's own helper unblocks the signals; so it must be running before.
+    resource_tracker.ensure_running()
+    old = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, old)
 
 
 @contextlib.contextmanager

@@ -35,7 +35,10 @@ def create_dataset(path: Path, manifest: Manifest) -> Manifest:
     path = Path(path)
     if (path / MANIFEST_FILE).exists():
         found = Manifest.load(path)
-        found.continued_by(manifest)
+        try:
+            found.continued_by(manifest)
+        except DatasetError as error:
+            raise DatasetError(f"{path}: {error}") from None
         return found
     if path.exists() and (not path.is_dir() or any(not p.name.startswith(".") for p in path.iterdir())):
         raise DatasetError(f"{path} holds something else than a dataset; choose a new or empty folder")

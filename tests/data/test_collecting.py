@@ -52,8 +52,8 @@ def start(tmp_path, path, pause):
     script = tmp_path / "slow.py"
     script.write_text(SLOW)
     return subprocess.Popen(
-        [sys.executable, str(script), str(path), str(pause)], stdout=subprocess.PIPE, text=True, env=ENVIRONMENT,
-        start_new_session=True,
+        [sys.executable, str(script), str(path), str(pause)], stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True, env=ENVIRONMENT, start_new_session=True,
     )  # fmt: skip
 
 
@@ -110,6 +110,16 @@ def test_ctrl_c_ends_it_soon_with_all_saved_and_it_goes_on(tmp_path, reference):
     assert same(tmp_path / "d", reference)
 
 
+def test_ctrl_c_while_the_workers_start_is_as_quiet(tmp_path):
+    process = start(tmp_path, tmp_path / "d", 0.0)
+    process.stdout.readline()  # the first report comes a tenth of a second after the workers were started
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=10)
+    assert process.returncode == 0
+    assert out.split()[-2] == "stopped"
+    assert err == ""
+
+
 def test_ctrl_c_does_not_wait_for_an_attempt_that_hangs(tmp_path):
     process = start(tmp_path, tmp_path / "d", 60.0)
     process.stdout.readline()
@@ -127,7 +137,7 @@ def test_the_main_process_killed_it_goes_on_with_nothing_twice(tmp_path, referen
         wait_for(process, kept)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
-        process.stdout.close()
+        process.communicate()
     # At once: its orphans may still be at work.
     assert collect(Make(), tmp_path / "d", MANIFEST, 40, workers=2).complete
     attempts = Dataset.open(tmp_path / "d").attempts
@@ -140,7 +150,7 @@ def test_all_killed_it_goes_on(tmp_path, reference):
     wait_for(process, 5)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    process.stdout.close()
+    process.communicate()
     assert collect(Make(), tmp_path / "d", MANIFEST, 40, workers=2).complete
     assert same(tmp_path / "d", reference)
 
@@ -179,7 +189,7 @@ def test_two_do_not_collect_into_one_folder(tmp_path):
 
 def test_another_collection_is_not_continued(tmp_path):
     collect(Make(), tmp_path / "d", MANIFEST, 2)
-    with pytest.raises(DatasetError, match="cannot be continued: seed is 3 in one and 4 in the other"):
+    with pytest.raises(DatasetError, match="cannot be continued: seed is 3 in it and 4 now"):
         collect(Make(), tmp_path / "d", replace(MANIFEST, seed=4), 4)
 
 
