@@ -28,8 +28,6 @@ def random_shift(images: NDArray[np.uint8], pixels: int, rng: np.random.Generato
     # All windows as a view whose rows are contiguous bytes: the gather below then copies whole rows (0.6 ms for 256).
     s0, s1, s2, _ = padded.strides
     side = 2 * pixels + 1
-    windows = np.lib.stride_tricks.as_strided(
-        padded, (b, side, side, h, w * c), (s0, s1, s2, s1, 1), writeable=False
-    )
+    windows = np.lib.stride_tricks.as_strided(padded, (b, side, side, h, w * c), (s0, s1, s2, s1, 1), writeable=False)
     dy, dx = rng.integers(0, side, (2, b))
     return windows[np.arange(b), dy, dx].reshape(b, h, w, c)

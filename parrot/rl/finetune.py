@@ -269,6 +269,7 @@ class FineTuning:
         if phase in ("after", "done") and self._learner and self._block:
             learner, self._learner = self._learner, None
             learner.stop()  # its checkpoint is what is evaluated
+            self._updates = int(self._block.statistics[0])
             if found := load_checkpoint(self.folder.checkpoint):
                 self._load_actor(found[0])
         self._phase = phase

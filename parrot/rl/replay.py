@@ -112,9 +112,7 @@ class Replay:
         self._head[2] += n
         self._head[0] += 1  # last: a reader takes an episode for complete once it is counted
 
-    def sample(
-        self, size: int, rng: np.random.Generator, *, n_step: int = 1, success_share: float = 0.0
-    ) -> Batch:
+    def sample(self, size: int, rng: np.random.Generator, *, n_step: int = 1, success_share: float = 0.0) -> Batch:
         """Draws transitions uniformly over steps, a share of them from successful episodes.
 
         Raises:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,20 +35,27 @@ class Curves:
     def __init__(self, folder: Path) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
+        self._folder = folder
         with disk_errors(folder):
             self._writer = SummaryWriter(str(folder), flush_secs=10)
 
     def add(self, row: EpisodeRow, losses: dict[str, float]) -> None:
-        """One episode's figures and the learner's latest."""
-        for name in ("success", "success_50", "length", "episode_return", "updates", "seconds"):
-            self._writer.add_scalar(f"{row.phase}/{name}", getattr(row, name), row.env_steps)
-        if row.phase == "train":
-            for name, value in losses.items():
-                self._writer.add_scalar(f"learner/{name}", value, row.env_steps)
+        """One episode's figures and the learner's latest.
+
+        Raises:
+            RunError: the disk is full.
+        """
+        with disk_errors(self._folder):
+            for name in ("success", "success_50", "length", "episode_return", "updates", "seconds"):
+                self._writer.add_scalar(f"{row.phase}/{name}", getattr(row, name), row.env_steps)
+            if row.phase == "train":
+                for name, value in losses.items():
+                    self._writer.add_scalar(f"learner/{name}", value, row.env_steps)
 
     def close(self) -> None:
-        """Writes out what is pending."""
-        self._writer.close()
+        """Writes out what is pending; on a full disk that is lost, `episodes.csv` has the same figures."""
+        with contextlib.suppress(OSError):
+            self._writer.close()
 
 
 def write_report(folder: RunFolder, config: FineTuneConfig, seconds: float) -> None:

@@ -163,10 +163,14 @@ class Agent:
             parts.setdefault(part, {})[key] = tensor
         for name, module in self._modules().items():
             module.load_state_dict(parts[name])
+        weights = [p for group in self.optimizer.param_groups for p in group["params"]]
         moments: dict[int, dict[str, Tensor]] = {}
         for name, tensor in parts.get("adam", {}).items():
             i, _, key = name.partition(".")
-            moments.setdefault(int(i), {})[key] = tensor.clone()
+            moment = tensor.clone()
+            if tensor.ndim:  # the fused Adam goes through memory, so moments must lie as their weights do
+                moment = torch.empty_like(weights[int(i)]).copy_(tensor)
+            moments.setdefault(int(i), {})[key] = moment
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": moments})
         with torch.no_grad():
             self.log_alpha.copy_(state["log_alpha"])

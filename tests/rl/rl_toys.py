@@ -80,3 +80,23 @@ def _centre(mask: Tensor) -> Tensor:
     x, y = (weight.sum(1) * grid).sum(1) / total, (weight.sum(2) * grid).sum(1) / total
     return torch.stack([x, y], 1)
 
+
+class ReachEnv(gymnasium.Env):
+    """The first number of the action must agree with the brightness of the picture, to 0.25; three tries."""
+
+    observation_space = gymnasium.spaces.Box(0, 255, IMAGE_SHAPE, np.uint8)
+    action_space = gymnasium.spaces.Box(-1, 1, (ACTION_DIM,), np.float32)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.t = 0
+        return self._draw(), {}
+
+    def step(self, action):
+        success = bool(abs(float(action[0]) - self.level) < 0.25)
+        self.t += 1
+        return self._draw(), float(success), success, self.t == 3 and not success, {"success": success}
+
+    def _draw(self):
+        self.level = self.np_random.uniform(-0.9, 0.9)
+        return np.full(IMAGE_SHAPE, int(127 + 127 * self.level), np.uint8)

@@ -1,0 +1,91 @@
+import numpy as np
+import pytest
+
+from parrot.rl.augment import random_shift
+from parrot.rl.replay import Replay
+
+DISCOUNT = 0.5
+
+
+def add(replay, rewards, *, success=False, terminated=False, first=0):
+    n = len(rewards)
+    images = np.broadcast_to(np.arange(first, first + n, dtype=np.uint8)[:, None, None, None], (n, 48, 48, 3))
+    latents = np.arange(first, first + n, dtype=np.float32)[:, None].repeat(2, 1)
+    replay.append(images, latents, np.array(rewards, np.float32), success=success, terminated=terminated)
+
+
+def rows(batch):
+    """By number of the step: return, discount, number of the image bootstrapped from, return to go."""
+    return {
+        int(z[0]): (float(r), float(d), int(n[0, 0, 0]), float(g))
+        for z, r, d, n, g in zip(
+            batch.latents, batch.returns, batch.discounts, batch.next_images, batch.to_go, strict=True
+        )
+    }
+
+
+def test_targets_of_a_terminated_episode_match_the_hand_computed_ones(rng):
+    replay = Replay(4, 2, DISCOUNT)
+    add(replay, [0, 0, 0, 0, 1], success=True, terminated=True)
+    found = rows(replay.sample(500, rng, n_step=3))
+    assert found.keys() == {0, 1, 2, 3, 4}
+    assert found[0] == (0.0, 0.125, 3, 0.0625)  # rewards 0 1 2, then the value at image 3
+    assert found[1] == (0.0, 0.125, 4, 0.125)
+    assert found[2][:2] == (0.25, 0.0)  # the reward at step 4, two steps later, and nothing behind it
+    assert found[3][:2] == (0.5, 0.0)
+    assert found[4][:2] == (1.0, 0.0)
+
+
+def test_a_truncated_episode_bootstraps_from_its_last_image_and_leaves_its_last_step_out(rng):
+    replay = Replay(4, 2, DISCOUNT)
+    add(replay, [1, 0, 1, 0, 1])
+    found = rows(replay.sample(500, rng, n_step=3))
+    assert found.keys() == {0, 1, 2, 3}
+    assert found[0][:3] == (1.25, 0.125, 3)
+    assert found[1][:3] == (0.5, 0.125, 4)
+    assert found[2][:3] == (1.0, 0.25, 4)  # only two steps are left
+    assert found[3][:3] == (0.0, 0.5, 4)
+
+
+def test_the_asked_share_of_a_batch_comes_from_successes(rng):
+    replay = Replay(16, 2, DISCOUNT)
+    for i in range(9):
+        add(replay, [0] * 10, first=10 * i)
+    assert not replay.sample(100, rng, success_share=0.25).successes.any()  # there is none yet
+    add(replay, [0, 1], success=True, terminated=True, first=200)
+    batch = replay.sample(1000, rng, success_share=0.25)
+    assert 250 <= batch.successes.sum() <= 320
+    assert (batch.latents[batch.successes, 0] >= 200).all()
+
+
+def test_the_ring_drops_the_oldest(rng):
+    replay = Replay(10, 2, DISCOUNT)
+    for i in range(25):
+        add(replay, [0, 0, 0], first=10 * i % 250)
+    drawn = {int(z) // 10 for z in replay.sample(2000, rng).latents[:, 0]}
+    assert drawn == set(range(15, 25))
+    assert (replay.episodes, replay.env_steps, replay.successes) == (25, 75, 0)
+
+
+def test_two_replays_on_one_memory_see_the_same_and_the_reader_avoids_what_is_overwritten_next(rng):
+    memory = memoryview(np.zeros(Replay.size(10, 2), np.uint8).data)
+    writer, reader = Replay(10, 2, DISCOUNT, memory), Replay(10, 2, DISCOUNT, memory)
+    with pytest.raises(IndexError):
+        reader.sample(1, rng)
+    for i in range(25):
+        add(writer, [0, 0, 0], first=10 * i)
+    drawn = {int(z) // 10 for z in reader.sample(2000, rng).latents[:, 0]}
+    assert drawn == set(range(19, 25))
+
+
+def test_a_shift_moves_every_image_by_its_own_offset_and_repeats_the_border(rng):
+    images = rng.integers(0, 256, (64, 48, 48, 3), dtype=np.uint8)
+    shifted = random_shift(images, 3, rng)
+    padded = np.pad(images, ((0, 0), (3, 3), (3, 3), (0, 0)), mode="edge")
+    offsets = set()
+    for one, wide in zip(shifted, padded, strict=True):
+        hits = [(y, x) for y in range(7) for x in range(7) if (wide[y : y + 48, x : x + 48] == one).all()]
+        assert len(hits) == 1
+        offsets.update(hits)
+    assert len(offsets) > 20
+    assert random_shift(images, 0, rng) is images

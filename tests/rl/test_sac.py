@@ -1,0 +1,190 @@
+import numpy as np
+import pytest
+import torch
+
+from parrot.prior.encoder import FastEncoder, PaperEncoder
+from parrot.rl.learner import Learner
+from parrot.rl.networks import Ensemble, soft_bound
+from parrot.rl.replay import Replay
+from parrot.rl.sac import Agent
+from parrot.rl.settings import sac_config
+from parrot.rl.wrapper import LatentActionWrapper
+from rl_toys import DotEnv, DotPrior, ReachEnv
+
+SMALL = ["batch_size=32", "features=32", "hidden=[32, 32]"]
+
+
+def agent_of(name="fast", changes=(), **kwargs):
+    torch.manual_seed(0)
+    encoder = FastEncoder(32, channels=8) if name == "fast" else PaperEncoder(32, channels=4)
+    return Agent(sac_config(name, [*SMALL, *changes]), encoder, 7, **kwargs)
+
+
+def filled(rng, discount=0.97, episodes=8):
+    replay = Replay(16, 7, discount)
+    for i in range(episodes):
+        replay.append(
+            rng.integers(0, 256, (10, 48, 48, 3), dtype=np.uint8), rng.normal(size=(10, 7)).astype(np.float32),
+            np.eye(10, dtype=np.float32)[9] * (i % 2), success=i % 2 == 1, terminated=i % 2 == 1,
+        )  # fmt: skip
+    return replay
+
+
+def play(env, agent, episodes, *, seed=0):
+    """The synchronous loop: as many updates as the steps entitle to; returns the successes."""
+    learner = Learner(agent, Replay(episodes + 8, 7, agent.config.discount), seed)
+    generator, successes = torch.Generator().manual_seed(seed), []
+    for episode in range(episodes):
+        image, _ = env.reset(seed=seed if episode == 0 else None)
+        images, latents, rewards, done = [], [], [], False
+        while not done:
+            images.append(image)
+            latents.append(agent.actor.act(image, generator))
+            image, reward, terminated, truncated, info = env.step(latents[-1])
+            rewards.append(reward)
+            done = terminated or truncated
+        learner.replay.append(
+            np.stack(images), np.stack(latents), np.array(rewards, np.float32),
+            success=info["success"], terminated=terminated,
+        )  # fmt: skip
+        successes.append(info["success"])
+        while learner.due:
+            learner.update()
+    return successes
+
+
+@pytest.mark.parametrize("name", ["fast", "paper"])
+def test_the_policy_starts_as_the_base_distribution_exactly(name, rng):
+    agent = agent_of(name)
+    images = torch.from_numpy(rng.integers(0, 256, (5, 3, 48, 48), dtype=np.uint8))
+    mean, log_std = agent.policy(agent.actor.trunk(images))
+    assert (mean == 0).all()
+    assert (log_std == 0).all()
+    z = rng.normal(size=(5, 7)).astype(np.float32)
+    normal = torch.distributions.Normal(torch.zeros(7), torch.ones(7))
+    expected = normal.log_prob(torch.from_numpy(z)).sum(-1)
+    assert torch.allclose(agent.policy.log_prob(mean, log_std, torch.from_numpy(z)), expected, atol=1e-5)
+
+
+def test_the_density_of_squashed_actions_is_the_one_that_autograd_finds():
+    policy = agent_of(squash=True).policy
+    mean, log_std, noise = torch.randn(3, 7).double(), torch.randn(3, 7).double() * 0.3, torch.randn(3, 7).double()
+    action, log_prob = policy.sample(mean, log_std, noise)
+    slope = torch.autograd.functional.jacobian(lambda n: policy.sample(mean, log_std, n)[0].sum(0), noise)
+    slope = torch.diagonal(slope, dim1=0, dim2=2)  # (3, 7): the map works on each number alone
+    expected = (-0.5 * noise**2 - 0.5 * np.log(2 * np.pi) - slope.abs().log()).sum(-1)
+    assert torch.allclose(log_prob, expected)
+    assert torch.allclose(policy.log_prob(mean, log_std, action), expected)
+
+
+def test_soft_bounds_keep_zero_and_its_slope():
+    x = torch.tensor([-100.0, 0.0, 100.0], requires_grad=True)
+    y = soft_bound(x, -5.0, 1.0)
+    y.sum().backward()
+    assert torch.equal(y.detach(), torch.tensor([-5.0, 0.0, 1.0]))
+    assert x.grad[1] == 1
+
+
+@pytest.mark.parametrize("layer_norm", [True, False])
+def test_an_ensemble_is_its_members_evaluated_one_by_one(layer_norm):
+    ensemble, x = Ensemble(3, 5, (8, 8), layer_norm), torch.randn(4, 5)
+    for member, found in enumerate(ensemble(x)):
+        h = x
+        for i, (w, b) in enumerate(zip(ensemble.weights, ensemble.biases, strict=True)):
+            if i:
+                h = torch.relu(torch.nn.functional.layer_norm(h, h.shape[-1:]) if layer_norm else h)
+            h = h @ w[member] + b[member]
+        assert torch.allclose(found, h[:, 0], atol=1e-6)
+
+
+def test_targets_are_rewards_plus_the_discounted_minimum_of_the_target_critics(rng):
+    changes = ["shift=0", "bf16=false", "critics=2", "clamp_targets=false", "prior_kl=false", "return_bound=0"]
+    agent, batch = agent_of(changes=changes), filled(rng).sample(16, rng, n_step=3)
+    state = agent.generator.get_state()
+    after = torch.from_numpy(batch.next_images).permute(0, 3, 1, 2)
+    found = agent._target(batch, after)
+    agent.generator.set_state(state)
+    z = torch.randn(16, 7, generator=agent.generator)  # the policy is N(0, I) still
+    value = agent.target(agent.trunk(after), z).amin(0)
+    expected = torch.from_numpy(batch.returns) + torch.from_numpy(batch.discounts) * value
+    assert torch.allclose(found, expected, atol=1e-6)
+    assert batch.discounts.min() == 0
+
+
+def test_targets_stay_within_zero_and_one_and_above_the_return_that_was_had(rng):
+    agent = agent_of(changes=["clamp_targets=true", "return_bound=1", "value_loss=mse"])
+    for p in agent.target.ensemble.biases:
+        p.data.fill_(-5.0)
+    batch = filled(rng).sample(64, rng, n_step=1)
+    target = agent._target(batch, torch.from_numpy(batch.next_images).permute(0, 3, 1, 2)).numpy()
+    assert (target >= np.minimum(batch.to_go, 1) - 1e-6).all()
+    assert (target >= 0).all()
+    assert (target <= 1).all()
+
+
+def test_only_the_critics_loss_reaches_a_shared_encoder_and_the_policys_loss_no_critic(rng):
+    agent, replay = agent_of(changes=["critic_lr=0", "shift=0"]), filled(rng)
+    before = {k: v.clone() for k, v in agent.state().items()}
+    for _ in range(3):
+        agent.update(replay.sample(32, rng, n_step=3, success_share=0.25))
+    after = agent.state()
+    changed = {k.partition(".")[0] for k in before if k in after and not torch.equal(before[k], after[k])}
+    assert "policy" in changed
+    assert not changed & {"critic", "policy_trunk", "target"}
+
+
+@pytest.mark.parametrize("name", ["fast", "paper"])
+def test_every_weight_learns(name, rng):
+    agent, replay = agent_of(name, ["lr_warmup=0", "start_steps=0"]), filled(rng)
+    before = {k: v.clone() for k, v in agent.state().items()}
+    for _ in range(3):
+        agent.update(replay.sample(32, rng))
+    still = {k for k, v in agent.state().items() if k in before and torch.equal(v, before[k])}
+    frozen = {k for k in still if not k.startswith("target")}
+    assert frozen <= {"log_alpha"} if name == "fast" else not frozen
+
+
+def test_the_paper_copies_its_target_every_thousand_updates(rng):
+    agent, replay = agent_of("paper", ["batch_size=2"]), filled(rng)
+    weight = agent.target.ensemble.weights[0]
+    start = weight.clone()
+    agent.updates = 997
+    for expected in (False, False, True):
+        agent.update(replay.sample(2, rng))
+        assert (not torch.equal(weight, start)) is expected
+    assert torch.equal(weight, agent.critic.ensemble.weights[0])
+
+
+@pytest.mark.parametrize("name", ["fast", "paper"])
+def test_a_saved_agent_goes_on_exactly_as_the_one_that_was_not(name, rng):
+    one, replay = agent_of(name), filled(rng)
+    batches = [replay.sample(16, rng) for _ in range(4)]
+    for batch in batches[:2]:
+        one.update(batch)
+    other = agent_of(name, seed=5)
+    other.load({k: v.clone() for k, v in one.state().items()})
+    for batch in batches[2:]:
+        assert one.update(batch, report=True) == other.update(batch, report=True)
+    assert all(torch.equal(v, other.state()[k]) for k, v in one.state().items())
+
+
+def test_a_pixel_task_is_solved_in_latent_space(rng):
+    prior = DotPrior()
+    sac = sac_config("fast", [
+        "features=32", "hidden=[64, 64]", "critics=2", "batch_size=64", "updates_per_step=1", "bf16=false",
+    ])  # fmt: skip
+    successes = play(LatentActionWrapper(DotEnv(), prior), Agent(sac, prior.encoder, 7), 120)
+    assert np.mean(successes[:20]) < 0.6
+    assert np.mean(successes[-40:]) > 0.9
+
+
+def test_the_papers_recipe_solves_a_task_in_raw_actions():
+    sac = sac_config("paper", [
+        "features=32", "hidden=[64, 64]", "batch_size=32", "start_steps=50", "target_period=50", "entropy_weight=0.1",
+        "policy_lr=0.001", "critic_lr=0.001",
+    ])  # fmt: skip
+    torch.manual_seed(0)
+    agent = Agent(sac, PaperEncoder(32, channels=4), 7, squash=True)
+    successes = play(ReachEnv(), agent, 250)
+    assert np.mean(successes[:30]) < 0.6
+    assert np.mean(successes[-40:]) > 0.85
