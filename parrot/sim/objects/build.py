@@ -18,6 +18,7 @@ from parrot.sim.objects.textures import PATTERNS
 __all__ = ["build_object", "rotation"]
 
 _MM = 1e-3
+"""Object files speak of millimetres and grams."""
 
 
 def build_object(definition: Definition, folder: Path) -> ObjectModel:
@@ -35,7 +36,10 @@ def build_object(definition: Definition, folder: Path) -> ObjectModel:
         else:
             solid = _assemble(body["parts"])
         hulls = [_convex(points) for points in solid.hulls]
-    except (TypeError, ValueError, IndexError, ArithmeticError) as error:
+        flat = [i for i, (points, faces) in enumerate(hulls) if _volume(points[faces])[0] < 1]
+        if flat:
+            raise ValueError(f"collision part {flat[0] + 1} is flat (under 1 mm3)")
+    except (TypeError, ValueError, IndexError, ArithmeticError, RuntimeError) as error:
         raise ConfigError(f"{definition.where}: cannot be built: {' '.join(str(error).split())}") from error
     if not hulls:
         raise ConfigError(f"{definition.where}: no part collides; leave out one 'collide: none'")
@@ -60,10 +64,10 @@ def build_object(definition: Definition, folder: Path) -> ObjectModel:
         role=definition.role,
         visuals=visuals,
         collisions=tuple(collisions),
-        mass=body["mass"] * 1e-3,
+        mass=body["mass"] * _MM,
         size=_triple(size),
         centre_of_mass=_triple(centre / volume),
-        grasp_height=round(float(grasp.get("height", size[2] / 2 / _MM)) * _MM, 6),
+        grasp_height=grasp["height"] * _MM if "height" in grasp else float(size[2]) / 2,
         grasp_yaw=None if across is None else float(np.radians(across)),
         grasp_xy=(grasp.get("at", (0, 0))[0] * _MM, grasp.get("at", (0, 0))[1] * _MM),
         triangles=sum(len(p.triangles) for p in solid.patches),
@@ -178,7 +182,8 @@ def _extremes(points: Points) -> Points:
 def _volume(triangles: Points) -> tuple[float, Points]:
     """Volume and centroid of a closed surface."""
     volumes = np.einsum("ni,ni->n", triangles[:, 0], np.cross(triangles[:, 1], triangles[:, 2])) / 6
-    return float(volumes.sum()), (volumes[:, None] * triangles.sum(1) / 4).sum(0) / volumes.sum()
+    volume = float(volumes.sum())
+    return volume, (volumes[:, None] * triangles.sum(1) / 4).sum(0) / max(volume, 1e-12)
 
 
 def _interior(inside: dict[str, Any] | None) -> Interior | None:

@@ -49,7 +49,8 @@ class Catalogue:
         try:
             return self.objects[name]
         except KeyError:
-            raise ConfigError(f"object {name!r} is not in the catalogue; choose from {', '.join(self.objects)}") from None
+            known = ", ".join(self.objects)
+            raise ConfigError(f"object {name!r} is not in the catalogue; choose from {known}") from None
 
 
 def load_catalogue(extra: Sequence[Path] = ()) -> Catalogue:

@@ -30,6 +30,8 @@ _KEYS = ("name", "category", "split", "role", "mass", "grasp", "interior", "part
 _PLACING = ("shape", "at", "turn", "stretch", "collide")
 _MESH_KEYS = ("file", "height", "scale", "turn", "color", "faces", "collide")
 _YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_GENERATORS = b"1"
+"""To be raised when shapes or textures come out otherwise from the same definition."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class Definition:
     @property
     def digest(self) -> str:
         """Hash of all that the file says of the object, and of its mesh file."""
-        sha = hashlib.sha256(json.dumps(self.body, sort_keys=True).encode())
+        sha = hashlib.sha256(_GENERATORS + json.dumps(self.body, sort_keys=True, default=str).encode())
         if self.mesh is not None:
             sha.update(self.mesh.read_bytes())
         return sha.hexdigest()
@@ -64,7 +66,7 @@ def read_definitions(path: Path) -> list[Definition]:
     """
     path = path / "objects.yaml" if path.is_dir() else path
     try:
-        document = yaml.load(path.read_text(), Loader=_YAML)  # noqa: S506 - a safe loader, with libyaml where there is one
+        document = yaml.load(path.read_text(), Loader=_YAML)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); give an object file or its folder") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -79,9 +81,10 @@ def read_definitions(path: Path) -> list[Definition]:
 def _paints(document: dict[str, Any], path: Path) -> dict[str, Any]:
     """Colours as [r, g, b] and textures as {pattern, colors, cells}, by name."""
     paints: dict[str, Any] = {}
-    for name, value in (document.get("colors") or {}).items():
+    for name, value in _mapping(document.get("colors") or {}, str(path), "colors").items():
         paints[name] = _color(value, f"{path}: color {name!r}")
-    for name, value in (document.get("textures") or {}).items():
+    plain = dict(paints)
+    for name, value in _mapping(document.get("textures") or {}, str(path), "textures").items():
         where = f"{path}: texture {name!r}"
         if not isinstance(value, dict):
             raise ConfigError(f"{where} is {value!r}; expected pattern, colors and cells")
@@ -90,8 +93,11 @@ def _paints(document: dict[str, Any], path: Path) -> dict[str, Any]:
         colors = value.get("colors")
         if not isinstance(colors, list) or len(colors) != 2:
             raise ConfigError(f"{where}: colors {colors!r}; expected two colours")
-        mixed = [paints.get(c) or _color(c, where) for c in colors]
-        paints[name] = {"pattern": value["pattern"], "colors": mixed, "cells": int(value.get("cells", 4))}
+        cells = value.get("cells", 4)
+        if not isinstance(cells, int) or not 1 <= cells <= 64:
+            raise ConfigError(f"{where}: cells {cells!r}; give a whole number from 1 to 64")
+        mixed = [plain[c] if c in plain else _color(c, where) for c in map(str, colors)]
+        paints[name] = {"pattern": value["pattern"], "colors": mixed, "cells": cells}
     return paints
 
 
@@ -118,7 +124,7 @@ def _entry(entry: Any, index: int, paints: dict[str, Any], path: Path) -> Defini
     _choice(role, _ROLES, where, "role")
     if not _number(entry.get("mass")) or entry["mass"] <= 0:
         raise ConfigError(f"{where}: mass {entry.get('mass')!r}; give grams, above 0")
-    _known(_mapping(entry.get("grasp", {}), where, "grasp"), ("height", "across", "at"), f"{where}: grasp")
+    _numbers(entry.get("grasp", {}), {"height": 0, "across": 0, "at": 2}, where, "grasp")
     _interior(entry, role, where)
     if ("parts" in entry) == ("mesh" in entry):
         raise ConfigError(f"{where}: give either 'parts' or 'mesh'")
@@ -139,9 +145,9 @@ def _interior(entry: dict[str, Any], role: str, where: str) -> None:
         raise ConfigError(f"{where}: 'interior' is for containers and targets, and they need one")
     if "interior" not in entry:
         return
-    inside = _mapping(entry["interior"], where, "interior")
-    _known(inside, ("floor", "top", "radius", "half"), f"{where}: interior")
-    if not _number(inside.get("floor")) or ("radius" in inside) == ("half" in inside):
+    inside = entry["interior"]
+    _numbers(inside, {"floor": 0, "top": 0, "radius": 0, "half": 2}, where, "interior")
+    if "floor" not in inside or ("radius" in inside) == ("half" in inside):
         raise ConfigError(f"{where}: interior {inside!r}; give floor, and either radius or half: [x, y]")
 
 
@@ -152,7 +158,7 @@ def _parts(parts: Any, where: str) -> set[str]:
     used = set()
     for i, part in enumerate(parts):
         here = f"{where}, part {i + 1}"
-        shape = _mapping(part, here, "part").get("shape")
+        shape = str(_mapping(part, here, "part").get("shape"))
         _choice(shape, SHAPES, here, "shape")
         here += f" ({shape})"
         parameters = inspect.signature(SHAPES[shape]).parameters
@@ -164,7 +170,10 @@ def _parts(parts: Any, where: str) -> set[str]:
             raise ConfigError(f"{here}: collide {part['collide']!r}; write hull, parts, none or a group's name")
         used.add(str(part["color"]))
         if shape == "lathe":
-            used.update(str(point[2]) for point in part["profile"] if len(point) > 2)
+            profile = part["profile"]
+            if not isinstance(profile, list) or not all(isinstance(p, list) and len(p) in (2, 3) for p in profile):
+                raise ConfigError(f"{here}: profile {profile!r}; give points [radius, height, colour if it changes]")
+            used.update(str(point[2]) for point in profile if len(point) > 2)
     return used
 
 
@@ -202,6 +211,16 @@ def _mapping(value: Any, where: str, key: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ConfigError(f"{where}: {key} {value!r}; expected keys with values")
     return value
+
+
+def _numbers(value: Any, sizes: dict[str, int], where: str, key: str) -> None:
+    """Checks a mapping of numbers (size 0) and of lists of so many numbers."""
+    _known(_mapping(value, where, key), sizes, f"{where}: {key}")
+    for name, given in value.items():
+        size = sizes[name]
+        entries = [given] if size == 0 else given
+        if not isinstance(entries, list) or len(entries) != max(size, 1) or not all(map(_number, entries)):
+            raise ConfigError(f"{where}: {key}: {name} {given!r}; give {f'{size} numbers' if size else 'a number'}")
 
 
 def _number(value: Any) -> bool:

@@ -7,16 +7,20 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from parrot.sim.objects.shapes import HULL_VERTICES, Patch, Points, Solid
+from parrot.sim.objects.shapes import Patch, Points, Solid
+
+if TYPE_CHECKING:
+    from trimesh import Trimesh
 
 __all__ = ["load_mesh"]
 
 _VHACD = """
 import sys, pybullet
-pybullet.vhacd(sys.argv[1], sys.argv[2], sys.argv[3], resolution=50_000, maxNumVerticesPerCH=32)
+pybullet.vhacd(sys.argv[1], sys.argv[2], sys.argv[3], resolution=200_000, maxNumVerticesPerCH=32, concavity=1e-4, gamma=1e-5)
 """
 """V-HACD prints to the C library's stdout and cannot be told not to, so it runs in a process of its own."""
 
@@ -36,17 +40,17 @@ def load_mesh(
     `collide`: one `hull`, the hulls of the file's own `groups`, or convex `parts` found by V-HACD.
 
     Raises:
-        ValueError: the file holds no triangles.
+        ValueError: the file is no mesh, holds no triangles, or has no convex parts.
     """
     import trimesh
 
     from parrot.sim.objects.build import rotation
 
-    scene = trimesh.load(file, force="scene", group_material=False, split_object=True, skip_materials=True)
-    groups = [m for m in scene.dump() if isinstance(m, trimesh.Trimesh) and len(m.faces)]
-    if not groups:
-        raise ValueError(f"{file} holds no triangles")
-    whole = trimesh.util.concatenate(groups)
+    groups = _load_groups(file)
+    whole = trimesh.Trimesh(
+        np.concatenate([m.vertices for m in groups]),
+        np.concatenate([m.faces + n for m, n in zip(groups, _starts(groups), strict=True)]),
+    )
     if collide == "groups":
         parts = [np.asarray(m.vertices) for m in groups]
     elif collide == "parts":
@@ -58,7 +62,6 @@ def load_mesh(
     low, high = turned.min(0), turned.max(0)
     factor = scale if scale is not None else (height or 0) / (high[2] - low[2])
     origin = np.array([(low[0] + high[0]) / 2, (low[1] + high[1]) / 2, low[2]])
-    whole.merge_vertices(merge_tex=True, merge_norm=True)
     if len(whole.faces) > faces:
         whole = whole.simplify_quadric_decimation(face_count=faces)
     triangles = (np.asarray(whole.triangles) @ matrix.T - origin) * factor
@@ -67,14 +70,32 @@ def load_mesh(
     )
 
 
-def _decompose(mesh) -> list[Points]:  # noqa: ANN001 - a trimesh.Trimesh, whose import is deferred
+def _load_groups(file: Path) -> list[Trimesh]:
+    """The file's meshes, one for each of its objects or groups."""
     import trimesh
 
+    try:
+        # The option that splits an OBJ at its `o` lines lost and won an s between trimesh 4 and 5; either ignores the other.
+        split = {"split_object": True, "split_objects": True}
+        scene = trimesh.load_scene(file, group_material=False, skip_materials=True, **split)
+    except Exception as error:  # each format's reader fails in its own way
+        raise ValueError(f"{file} cannot be read as a mesh ({error})") from error
+    groups = [m for m in scene.dump() if isinstance(m, trimesh.Trimesh) and len(m.faces)]
+    if not groups:
+        raise ValueError(f"{file} holds no triangles")
+    return groups
+
+
+def _starts(groups: list[Trimesh]) -> list[int]:
+    """Index of each group's first vertex when all are put in one list."""
+    return [0, *np.cumsum([len(m.vertices) for m in groups])[:-1].tolist()]
+
+
+def _decompose(mesh: Trimesh) -> list[Points]:
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "in.obj"), Path(folder, "out.obj")
         mesh.export(source)
-        subprocess.run(
-            [sys.executable, "-c", _VHACD, source, target, Path(folder, "log.txt")], check=True, capture_output=True
-        )
-        scene = trimesh.load(target, force="scene", split_object=True, skip_materials=True)
-        return [np.asarray(m.vertices) for m in scene.dump()]
+        command = [sys.executable, "-c", _VHACD, str(source), str(target), str(Path(folder, "log.txt"))]
+        if subprocess.run(command, capture_output=True).returncode or not target.exists():
+            raise ValueError("V-HACD found no convex parts; use 'collide: hull'")
+        return [np.asarray(m.vertices) for m in _load_groups(target)]

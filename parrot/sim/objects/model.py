@@ -23,7 +23,7 @@ class Visual:
 
 @dataclass(frozen=True)
 class Interior:
-    """Where something put into (or onto) a container counts as placed: a disc or a rectangle, and a range of heights."""
+    """Where something put into (or onto) a container counts as placed: a disc or rectangle, and heights."""
 
     floor_height: float
     """Height of the surface on which things come to rest, m above the container's base."""
@@ -67,7 +67,7 @@ class ObjectModel:
     grasp_height: float
     """Height above the base at which the fingers' middle should close, m."""
     grasp_yaw: float | None
-    """Direction in which the fingers move as they close, as an angle from the object's x axis, rad; None: any will do."""
+    """Direction in which the fingers move as they close, angle from the object's x axis, rad; None: any will do."""
     grasp_xy: tuple[float, float]
     """Point between the fingers, m from the origin in the object's frame."""
     triangles: int

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,7 +68,9 @@ def lathe(*, color: str, profile: Sequence[Sequence], sides: int = 10) -> Solid:
             [np.stack([low[k], low[k + 1], high[k + 1]], axis=1), np.stack([low[k], high[k + 1], high[k]], axis=1)]
         )
         lo, hi = (np.column_stack([u, np.full(sides + 1, x)]) for x in v)
-        uv = np.concatenate([np.stack([lo[k], lo[k + 1], hi[k + 1]], axis=1), np.stack([lo[k], hi[k + 1], hi[k]], axis=1)])
+        uv = np.concatenate(
+            [np.stack([lo[k], lo[k + 1], hi[k + 1]], axis=1), np.stack([lo[k], hi[k + 1], hi[k]], axis=1)]
+        )
         patches.append(Patch(paints[i + 1], tri, uv))
     chain = _convex_chain(ring, (HULL_VERTICES - 2) // sides)
     return Solid(patches, [np.concatenate([np.column_stack([around[:-1] * r, np.full(sides, z)]) for r, z in chain])])
@@ -83,7 +86,8 @@ def ball(
     *, color: str, radius: float, latitudes: Sequence[float] = (-60, 90), rings: int = 5, sides: int = 10
 ) -> Solid:
     """A sphere cut flat at two latitudes in degrees: (-60, 90) is a ball with a flat base, (0, 90) a dome."""
-    angle = np.radians(np.linspace(*latitudes, rings + 1))
+    low, high = latitudes
+    angle = np.radians(np.linspace(low, high, rings + 1))
     z = radius * np.sin(angle)
     arc = np.column_stack([radius * np.cos(angle), z - z[0]])
     arc[np.abs(arc) < 1e-9] = 0
@@ -95,7 +99,8 @@ def box(*, color: str, size: Sequence[float], taper: float | Sequence[float] = 1
     tx, ty = (taper, taper) if isinstance(taper, int | float) else taper
     x, y, z = size[0] / 2, size[1] / 2, size[2]
     square = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]], float)
-    return _loft(color, [np.column_stack([square * (x * a, y * b), np.full(4, h)]) for a, b, h in ((1, 1, 0), (tx, ty, z))])
+    ends = ((1, 1, 0), (tx, ty, z))
+    return _loft(color, [np.column_stack([square * (x * a, y * b), np.full(4, h)]) for a, b, h in ends])
 
 
 def prism(*, color: str, outline: Sequence[Sequence[float]], height: float) -> Solid:
@@ -105,7 +110,7 @@ def prism(*, color: str, outline: Sequence[Sequence[float]], height: float) -> S
     corners = np.array(outline, float)
     caps = np.asarray(triangulate([corners]))
     low = np.column_stack([corners, np.zeros(len(corners))])
-    high = low + (0, 0, height)
+    high = np.column_stack([corners, np.full(len(corners), height)])
     nxt = np.roll(np.arange(len(corners)), -1)
     sides = np.concatenate([np.stack([low, low[nxt], high[nxt]], axis=1), np.stack([low, high[nxt], high], axis=1)])
     triangles = np.concatenate([sides, high[caps], low[caps[:, ::-1]]])
@@ -113,9 +118,14 @@ def prism(*, color: str, outline: Sequence[Sequence[float]], height: float) -> S
 
 
 def tube(
-    *, color: str, path: Sequence[Sequence[float]], radius: float | Sequence[float], sides: int = 6, closed: bool = False
+    *,
+    color: str,
+    path: Sequence[Sequence[float]],
+    radius: float | Sequence[float],
+    sides: int = 6,
+    closed: bool = False,
 ) -> Solid:
-    """A tube along a path of [x, y, z] points, as thick as `radius` (a number, or one for each point). Not moved to z = 0.
+    """A tube along a path of [x, y, z] points, not moved to z = 0. `radius`: a number, or one for each point.
 
     Convex parts: one for each stretch of the path.
     """
@@ -152,7 +162,7 @@ def rim(
     flare: float = 0.0,
     sides: int = 12,
 ) -> Solid:
-    """A wall around a round (`radius`) or rectangular (`size` x, y) interior, those being measured inside at the bottom.
+    """A wall around a round (`radius`) or rectangular (`size` x, y) interior, measured inside at the bottom.
 
     It leans outwards by `flare` at the top. Convex parts: one for each straight piece, so that the inside stays empty.
     """
@@ -169,9 +179,7 @@ def rim(
     ]
     nxt = np.roll(np.arange(len(inner)), -1)
     triangles = [
-        np.stack(corners, axis=1)
-        for a, b in zip(loops, loops[1:], strict=False)
-        for corners in ((a, a[nxt], b[nxt]), (a, b[nxt], b))
+        np.stack(corners, axis=1) for a, b in pairwise(loops) for corners in ((a, a[nxt], b[nxt]), (a, b[nxt], b))
     ]
     hulls = [np.stack([loop[k] for loop in loops for k in (i, nxt[i])]) for i in range(len(inner))]
     return Solid([_patch(color, np.concatenate(triangles))], hulls)
