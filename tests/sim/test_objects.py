@@ -34,10 +34,16 @@ def client():
     pybullet.disconnect(number)
 
 
-@pytest.fixture
-def own_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("PARROT_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory, monkeypatch):
+    """A cache that tests may damage: folders of links, so that the catalogue need not be made again for each."""
+    cache = tmp_path_factory.mktemp("cache")
+    (cache / "objects").mkdir()
+    for model in CATALOGUE.objects.values():
+        folder = model.collisions[0].parent
+        (cache / "objects" / folder.name).symlink_to(folder, target_is_directory=True)
+    monkeypatch.setenv("PARROT_CACHE", str(cache))
+    return cache
 
 
 def hull(path):
@@ -257,7 +263,10 @@ def user_file(folder: Path, text: str) -> Path:
     return path
 
 
-BLOCK = "- {name: mine, category: brick, split: train, mass: 50, parts: [{shape: box, color: '#ff0000', size: [40, 40, 40]}]}"
+BLOCK = (
+    "- {name: mine, category: brick, split: train, mass: 50, "
+    "parts: [{shape: box, color: '#ff0000', size: [40, 40, 40]}]}"
+)
 
 
 def _load(cache: str, path: Path, queue) -> None:
@@ -267,23 +276,24 @@ def _load(cache: str, path: Path, queue) -> None:
     queue.put(all(p.exists() for o in load_catalogue([path]).objects.values() for p in o.collisions))
 
 
-def test_processes_that_start_together_share_one_cache(tmp_path):
+def test_processes_that_start_together_share_one_cache(tmp_path, own_cache):
     path = user_file(tmp_path / "mine", f"objects:\n{BLOCK}\n")
     context = multiprocessing.get_context("spawn")
     queue = context.Queue()
-    cache = str(tmp_path / "cache")
-    workers = [context.Process(target=_load, args=(cache, path, queue)) for _ in range(3)]
+    for made in list((own_cache / "objects").iterdir())[::4]:
+        made.unlink()
+    workers = [context.Process(target=_load, args=(str(own_cache), path, queue)) for _ in range(3)]
     for worker in workers:
         worker.start()
     assert [queue.get(timeout=100) for _ in workers] == [True] * 3
     for worker in workers:
         worker.join()
-    folders = list((tmp_path / "cache" / "objects").iterdir())
+    folders = list((own_cache / "objects").iterdir())
     assert len(folders) == len(NAMES) + 1
     assert not [f for f in folders if f.name.startswith(".")]
 
 
-def test_a_damaged_file_is_made_again(tmp_path, own_cache):
+def test_a_damaged_file_is_made_again(tmp_path):
     path = user_file(tmp_path, f"objects:\n{BLOCK}\n")
     mesh = load_catalogue([path])["mine"].collisions[0]
     whole = mesh.read_bytes()
@@ -291,7 +301,7 @@ def test_a_damaged_file_is_made_again(tmp_path, own_cache):
     assert load_catalogue([path])["mine"].collisions[0].read_bytes() == whole
 
 
-def test_the_digest_follows_every_definition(tmp_path, own_cache):
+def test_the_digest_follows_every_definition(tmp_path):
     path = user_file(tmp_path, f"objects:\n{BLOCK}\n")
     first = load_catalogue([path]).digest
     assert first != CATALOGUE.digest

@@ -7,7 +7,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,7 +20,7 @@ __all__ = ["load_mesh"]
 
 _VHACD = """
 import sys, pybullet
-pybullet.vhacd(sys.argv[1], sys.argv[2], sys.argv[3], resolution=200_000, maxNumVerticesPerCH=32, concavity=1e-4, gamma=1e-5)
+pybullet.vhacd(*sys.argv[1:4], resolution=200_000, concavity=1e-4, gamma=1e-5, maxNumVerticesPerCH=32)
 """
 """V-HACD prints to the C library's stdout and cannot be told not to, so it runs in a process of its own."""
 
@@ -75,8 +75,8 @@ def _load_groups(file: Path) -> list[Trimesh]:
     import trimesh
 
     try:
-        # The option that splits an OBJ at its `o` lines lost and won an s between trimesh 4 and 5; either ignores the other.
-        split = {"split_object": True, "split_objects": True}
+        # The option that splits an OBJ at its `o` lines has an s from trimesh 5 on; each ignores the other's.
+        split: dict[str, Any] = {"split_object": True, "split_objects": True}
         scene = trimesh.load_scene(file, group_material=False, skip_materials=True, **split)
     except Exception as error:  # each format's reader fails in its own way
         raise ValueError(f"{file} cannot be read as a mesh ({error})") from error
