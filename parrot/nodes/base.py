@@ -29,6 +29,9 @@ Config = TypeVar("Config")
 IDLE = 0.1
 """Seconds after which a node with nothing to do looks whether it should end."""
 
+REPEAT = 2.0
+"""Seconds between two complaints about the same kind of message."""
+
 LINGER = 1.5
 """Seconds at most that a node which was told to end goes on receiving."""
 
@@ -47,6 +50,7 @@ class GraphNode(Node, Generic[Config]):
         """Set when the node's work is done."""
         self.failure: BaseException | None = None
         """What a callback raised; it ends the node."""
+        self._refused_at: dict[str, float] = {}
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._diagnostics = self.create_publisher(DiagnosticArray, topics.DIAGNOSTICS, 10)
         self.every(1.0, self._report)
@@ -74,10 +78,13 @@ class GraphNode(Node, Generic[Config]):
         return call
 
     def refuse(self, what: str, error: ParrotError) -> None:
-        """Counts and reports a message that cannot be used: at once, and then every few seconds while it goes on."""
+        """Counts and reports a message that cannot be used: at once, and then now and again while it goes on."""
         count = self.health.count(f"{what} refused")
         self.health.trouble(ERROR, str(error))
-        self.get_logger().error(f"{what} refused ({count} so far): {error}", throttle_duration_sec=2.0)
+        now = time.monotonic()
+        if now - self._refused_at.get(what, -REPEAT) >= REPEAT:
+            self._refused_at[what] = now
+            self.get_logger().error(f"{what} refused ({count} so far): {error}")
 
     def warn(self, message: str) -> None:
         """Says something loudly."""

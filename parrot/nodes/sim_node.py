@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 from rclpy.duration import Duration
+from rclpy.publisher import Publisher
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image, JointState
 from std_srvs.srv import SetBool, Trigger
@@ -88,9 +89,11 @@ class SimNode(GraphNode[SimNodeConfig]):
         self.outcomes = self.create_publisher(JointState, topics.OUTCOME, topics.LOOP)
         self.joints = self.create_publisher(JointState, topics.JOINT_STATES, topics.LOOP)
         self.clock_messages = self.create_publisher(Clock, topics.CLOCK, topics.LOOP)
-        self.actions = self.create_publisher(JointState, topics.ACTION, topics.LOOP)
+        self.actions: Publisher | None = None
         if config.policy == "external":
             self.listen(JointState, topics.ACTION, self.on_action)
+        else:
+            self.actions = self.create_publisher(JointState, topics.ACTION, topics.LOOP)
         self.create_service(Trigger, "reset", self.guarded(self.on_reset))
         self.create_service(SetBool, "pause", self.guarded(self.on_pause))
         self.health.facts["paused"] = "False"
@@ -156,13 +159,14 @@ class SimNode(GraphNode[SimNodeConfig]):
     def finish(self) -> None:
         """Ends once everybody has what was published."""
         for publisher in (self.images, self.actions, self.outcomes):
-            publisher.wait_for_all_acked(Duration(seconds=5))
+            if publisher is not None:
+                publisher.wait_for_all_acked(Duration(seconds=5))
         self.get_logger().info(f"{self.episodes} episodes done")
         self.finished = True
 
     def work(self) -> bool:
         """With the scripted policy: one step."""
-        if self.config.policy != "scripted" or not self.started or self.paused or self.finished:
+        if self.actions is None or not self.started or self.paused or self.finished:
             return False
         action = self.env.scripted_action(self.rng)
         self.actions.publish(vector_message(ACTION_NAMES, action, self.stamp))
@@ -178,13 +182,15 @@ class SimNode(GraphNode[SimNodeConfig]):
             self.started = self.recorder_is_there(now)
             if self.started:
                 self.show()
-        elif self.config.policy == "external" and now - self.published_at >= self.config.republish_period:
+        elif self.actions is None and now - self.published_at >= self.config.republish_period:
             # The outcome too: who missed it would wait for it forever.
             if self.outcome is not None:
                 self.outcomes.publish(self.outcome)
             self.publish()
             self.health.count("images repeated")
-            if not self.paused and now - self.complained_at >= self.config.answer_timeout:
+            # Networks take a while to load before the first answer.
+            patience = self.config.answer_timeout * (1 if self.health.counts["steps"] else 4)
+            if not self.paused and now - self.complained_at >= patience:
                 self.complained_at = now
                 self.warn(
                     f"no action for the image of {self.stamp / 1e9:.1f} s since {now - self.shown_at:.0f} s "

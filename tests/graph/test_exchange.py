@@ -1,0 +1,71 @@
+"""The learner's side of the lockstep, without ROS: whatever the order of arrival, one step at a time."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from parrot.nodes.exchange import KEPT, Exchange
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(["outcome", "action", "image"])))
+def test_a_step_is_complete_once_outcome_and_action_are_there(order):
+    exchange = Exchange()
+    assert exchange.image(1, "i1")
+    assert exchange.act() == (1, "i1")
+    arrivals = {
+        "outcome": lambda: exchange.outcome(1, "o1"),
+        "action": lambda: exchange.action(1, "a1"),
+        "image": lambda: exchange.image(2, "i2"),
+    }
+    completed, acted = [], []
+    for what in order:
+        arrivals[what]()
+        completed += [c for c in [exchange.complete()] if c]
+        acted += [a for a in [exchange.act()] if a]
+    assert completed == [("o1", "a1")]
+    assert acted == [(2, "i2")]
+
+
+def test_the_next_image_waits_until_the_step_is_complete():
+    exchange = Exchange()
+    exchange.image(1, "i1")
+    exchange.act()
+    exchange.image(2, "i2")
+    assert exchange.act() is None
+    assert exchange.missing() == "action"
+    exchange.action(1, "a1")
+    assert exchange.missing() == "outcome"
+    exchange.outcome(1, "o1")
+    assert exchange.complete() == ("o1", "a1")
+    assert exchange.missing() == ""
+    assert exchange.act() == (2, "i2")
+
+
+def test_a_repeated_image_is_told_from_a_new_one():
+    exchange = Exchange()
+    assert exchange.image(1, "i1")
+    assert not exchange.image(1, "i1")
+    assert exchange.act() == (1, "i1")
+    assert not exchange.image(1, "i1")
+    assert exchange.act() is None
+
+
+def test_a_repeated_outcome_completes_nothing_twice():
+    exchange = Exchange()
+    exchange.image(1, "i1")
+    exchange.act()
+    exchange.action(1, "a1")
+    exchange.outcome(1, "o1")
+    assert exchange.complete() is not None
+    exchange.outcome(1, "o1")
+    assert exchange.complete() is None
+
+
+def test_what_nobody_waits_for_does_not_pile_up():
+    exchange = Exchange()
+    for stamp in range(100):
+        exchange.outcome(stamp, "o")
+    assert len(exchange.moments) == KEPT
+    assert min(exchange.moments) == 100 - KEPT
