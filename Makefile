@@ -12,10 +12,11 @@ TASK ?= grasp_cap
 RUN_DIR ?= runs/demo
 ARGS ?=
 
-# The first Python that fits: `make PYTHON=/path/to/python3.12 demo` chooses another.
-FITS := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))
-PYTHON ?= $(shell for python in python3 python3.12 python3.11 python3.10; do \
-	"$$python" -c '$(FITS)' 2>/dev/null && { echo "$$python"; break; }; done)
+# The first Python that fits, one with PyBullet wheels (3.10, 3.11) before 3.12; `make PYTHON=python3.12 demo` chooses.
+FITS = import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, $(1)))
+PYTHON ?= $(shell for newest in '$(call FITS,11)' '$(call FITS,12)'; do \
+	for python in python3 python3.11 python3.10 python3.12; do \
+		"$$python" -c "$$newest" 2>/dev/null && { echo "$$python"; exit; }; done; done)
 
 ifdef ROS_DISTRO
 $(info parrot: ROS 2 $(ROS_DISTRO) is sourced; make ignores it and uses the wheels in .venv. To use yours: README, "With ROS 2".)
@@ -27,10 +28,12 @@ help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
 
 $(READY): pyproject.toml setup.py package.xml
-	@"$(PYTHON)" -c '$(FITS)' 2>/dev/null || { \
-		echo "parrot: needs Python 3.10 to 3.12, found '$(or $(PYTHON),none)'; name one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@"$(PYTHON)" -c '$(call FITS,12)' 2>/dev/null || { \
+		echo "parrot: needs Python 3.10 to 3.12, found '$(or $(PYTHON),none)'; name one: make PYTHON=python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
 	@test -x $(BIN)/pip || "$(PYTHON)" -m venv .venv || { \
 		echo "parrot: cannot make .venv; on Debian and Ubuntu: sudo apt install python3-venv" >&2; rm -rf .venv; exit 1; }
+	@$(BIN)/python -c '$(call FITS,11)' || echo "parrot: PyBullet has no wheel for this Python and is compiled now, which" \
+		"takes a C++ compiler and many minutes; Python 3.11 is quicker: make PYTHON=python3.11 $(MAKECMDGOALS)"
 	@echo "parrot: installing into .venv, a minute or more"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[ros,test]'
 	@touch $(READY)
