@@ -26,6 +26,7 @@ GROUPS = {
     "data": "parrot.commands.data",
     "prior": "parrot.commands.prior",
     "sim": "parrot.commands.sim",
+    "experiment": "parrot.commands.experiment",
     "tasks": "parrot.commands.sim:tasks",
     "summary": "parrot.commands.summary",
 }

@@ -1,0 +1,1 @@
+"""Runs gathered into `results/`, and figures drawn from what lies there alone."""

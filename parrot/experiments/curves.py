@@ -1,0 +1,56 @@
+"""Success against wall-clock time, every seed shown: the figure that compares algorithms on one task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from parrot.durable import atomic_path
+from parrot.experiments.gather import Run
+
+__all__ = ["WINDOW", "draw_curves", "rolling"]
+
+WINDOW = 50
+"""Episodes over which success is averaged."""
+
+_STYLES = {"parrot": ("tab:blue", "in the latent space of the prior"), "sac": ("tab:gray", "raw actions (algo:=sac)")}
+
+
+def rolling(successes: Sequence[int], window: int = WINDOW) -> NDArray[np.float64]:
+    """Mean of the last `window` episodes, from the first full window on: (max(0, N - window + 1),)."""
+    if len(successes) < window:
+        return np.empty(0)
+    return np.convolve(np.asarray(successes, dtype=np.float64), np.full(window, 1 / window), "valid")
+
+
+def draw_curves(runs: Sequence[Run], path: Path) -> None:
+    """Draws a line for each run and a dot for its evaluation at the end."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 3.6), dpi=140, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    named: set[str] = set()
+    for run in runs:
+        colour, label = _STYLES.get(run.algo, ("tab:orange", run.algo))
+        curve = rolling(run.successes)
+        minutes = run.minutes[len(run.minutes) - len(curve) :]
+        axes.plot(minutes, curve, color=colour, alpha=0.8, label=None if run.algo in named else label)
+        after = run.summary["success_after"]
+        if minutes and after is not None:
+            axes.plot(minutes[-1:], [after], "o", color=colour, markersize=5)
+        named.add(run.algo)
+    tasks = sorted({str(run.summary["task"]) for run in runs})
+    axes.set(xlabel="minutes on two CPU cores", ylabel="success", ylim=(-0.03, 1.03), title=", ".join(tasks))
+    axes.text(
+        0.99, 0.02, f"lines: last {WINDOW} episodes while exploring; dots: evaluation", ha="right", va="bottom",
+        fontsize=7, transform=axes.transAxes,
+    )  # fmt: skip
+    axes.grid(alpha=0.3)
+    axes.legend(loc="center right", fontsize=8)
+    with atomic_path(path) as tmp:
+        figure.savefig(tmp)
