@@ -35,7 +35,7 @@ class Graspability:
 def lift_alone(env: ManipulationEnv, model: ObjectModel, rng: np.random.Generator, noise: float = 0.0) -> bool:
     """One trial with the object alone on the table, at a random pose."""
     area = env.world.scene.objects
-    env.world.place([(model, rng.uniform(area.lower, area.upper), float(rng.uniform(-np.pi, np.pi)))])
+    env.world.place([(model, rng.uniform(area.lower, area.upper).tolist(), float(rng.uniform(-np.pi, np.pi)))])
     policy = ScriptedPolicy(env.world, model.name, noise=noise)
     for _ in range(EPISODE_STEPS):
         env.world.step(policy.action(rng))

@@ -88,4 +88,4 @@ def _decimate(meshes: dict[Path, Path], budget: int) -> None:
             if keep < len(body.faces):
                 bodies[path][index] = body.simplify_quadric_decimation(face_count=keep)
         with atomic_path(light) as tmp:
-            trimesh.util.concatenate(bodies[path]).export(tmp, include_normals=False)
+            trimesh.util.concatenate(bodies[path]).export(tmp)
