@@ -61,7 +61,7 @@ def train(
         sac=sac_config(preset, change),
     )  # fmt: skip
     console = Console()
-    env = ManipulationEnv(task, robot=robot, terminate_on_success=True)
+    env = ManipulationEnv(task, robot=robot, terminate_on_success=config.sac.end_on_success)
     try:
         known = load_prior(prior, robot) if algo == "parrot" else None
         with FineTuning(config, run_dir) as tuning, Live(console=console, auto_refresh=False) as live:

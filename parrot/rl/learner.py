@@ -117,6 +117,7 @@ class LearnerProcess:
 
     def __init__(self, spec: LearnerSpec, block: SharedBlock) -> None:
         self.block = block
+        self._reported = False
         env = {**os.environ, "OMP_NUM_THREADS": str(spec.threads), "MKL_NUM_THREADS": str(spec.threads)}
         package = str(Path(__file__).resolve().parents[2])
         env["PYTHONPATH"] = os.pathsep.join(p for p in (package, os.environ.get("PYTHONPATH")) if p)
@@ -142,6 +143,7 @@ class LearnerProcess:
         code = self._process.poll()
         if code is None:
             return
+        self._reported = True
         self._stderr.seek(0)
         words = self._stderr.read().decode(errors="replace").strip().splitlines()
         if code > 0 and words and words[-1].startswith("parrot: "):
@@ -176,9 +178,11 @@ class LearnerProcess:
         """Has the learner save and end.
 
         Raises:
-            RunError: it had died before, or could not save.
+            RunError: it had died before, unnoticed, or could not save.
         """
         try:
+            if self._reported:
+                return
             self.check()
             self.block.wishes[0] = 1
             try:

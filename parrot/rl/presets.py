@@ -14,6 +14,9 @@ __all__ = ["PRESETS", "SACConfig", "fast", "paper", "preset"]
 class SACConfig:
     """Soft actor-critic (Haarnoja et al., 2018b); the defaults are those of the paper's Table 1 and Figure 9."""
 
+    end_on_success: bool = False
+    """Whether an episode ends when the objective is met; the environment must agree. If so, `entropy_in_target` has to
+    be off: the entropy still to come would make a policy dislike to end."""
     discount: float = 0.99
     """Discount factor of one control step."""
     policy_lr: float = 3e-4
@@ -103,8 +106,8 @@ def paper(**changes: Any) -> SACConfig:
 def fast(**changes: Any) -> SACConfig:
     """For two CPU cores: every choice is there because it learns sooner (docs/training.md has the ablation)."""
     base = paper(
-        discount=0.97, policy_lr=1e-3, critic_lr=1e-3, lr_warmup=200, batch_size=128, updates_per_step=2.0,
-        synchronous=False, start_steps=250, start_successes=2, replay_episodes=6000,
+        end_on_success=True, discount=0.97, policy_lr=1e-3, critic_lr=1e-3, lr_warmup=200, batch_size=128,
+        updates_per_step=2.0, synchronous=False, start_steps=250, start_successes=2, replay_episodes=6000,
         target_period=1, target_tau=0.01, entropy_weight=0.002, auto_entropy=False, entropy_in_target=False,
         critics=4, clamp_targets=True, n_step=3, success_share=0.25,
         encoder="fast", shared_encoder=True, warm_start=True, features=128, layer_norm=True, shift=3, bf16=True,

@@ -42,7 +42,8 @@ def waited(condition, seconds=60):
 
 
 def test_a_run_measures_learns_measures_again_and_reports(small, prior_path, tmp_path):
-    config = small(["synchronous=true", "updates_per_step=1"], eval_before=3, episodes=5, eval_after=2)
+    changes = ["synchronous=true", "updates_per_step=1", "start_successes=0"]
+    config = small(changes, eval_before=3, episodes=5, eval_after=2)
     lines = []
     with FineTuning(config, tmp_path / "run") as tuning:
         run_loop(ReachEnv(), tuning, load_prior(prior_path), lambda s: lines.append(line(s)))
@@ -78,7 +79,7 @@ def test_a_stopped_run_goes_on_with_its_count_replay_and_weights(small, tmp_path
         tuning.act(IMAGE)  # an unfinished episode is forgotten
         waited(lambda: tuning._block.statistics[0] > 0)
         steps, seconds = tuning.status().env_steps, tuning.seconds
-    state, counters = load_checkpoint(tmp_path / "checkpoint")
+    _, counters = load_checkpoint(tmp_path / "checkpoint")
     assert counters["updates"] > 0
     with open(tmp_path / "episodes.csv", "a") as file:
         file.write("7,train,21,3.")  # what a power cut may leave
@@ -97,11 +98,11 @@ def test_a_stopped_run_goes_on_with_its_count_replay_and_weights(small, tmp_path
 
 def test_a_dead_learner_is_one_clear_error_and_the_run_goes_on(small, tmp_path):
     config = small(episodes=20)
-    with pytest.raises(RunError, match=r"the learner was killed by SIGKILL.*start the same run again"):
-        with FineTuning(config, tmp_path) as tuning:  # noqa: PT012
-            episode(tuning)
-            os.kill(tuning._learner.pid, signal.SIGKILL)
-            waited(lambda: tuning._learner._process.poll() is not None)
+    with FineTuning(config, tmp_path) as tuning:
+        episode(tuning)
+        os.kill(tuning._learner.pid, signal.SIGKILL)
+        waited(lambda: tuning._learner._process.poll() is not None)
+        with pytest.raises(RunError, match=r"the learner was killed by SIGKILL.*start the same run again"):
             episode(tuning)
     with FineTuning(config, tmp_path) as tuning:
         assert tuning.status().successes == 1
@@ -135,9 +136,9 @@ def test_the_learner_saves_and_ends_when_its_parent_is_killed(small, tmp_path, p
 
 
 def test_a_folder_takes_one_run_at_a_time(small, tmp_path):
-    with FineTuning(small(), tmp_path):
-        with pytest.raises(RunError, match=r"in use by a run that is still going; stop it, or choose another run_dir"):
-            FineTuning(small(), tmp_path)
+    refused = pytest.raises(RunError, match="in use by a run that is still going; stop it, or choose another run_dir")
+    with FineTuning(small(), tmp_path), refused:
+        FineTuning(small(), tmp_path)
 
 
 def test_a_folder_of_another_run_is_refused_by_name_of_what_differs(small, tmp_path):
@@ -164,10 +165,10 @@ def test_a_full_disk_is_one_clear_error_and_loses_no_finished_episode(small, tmp
         return real(fd, data, offset)
 
     monkeypatch.setattr(os, "pwrite", pwrite)
-    with pytest.raises(RunError, match="the disk is full; free some space and start again, the run goes on"):
-        with FineTuning(small(), tmp_path) as tuning:  # noqa: PT012
-            episode(tuning)
-            room[0] = 3 * 6912
+    with FineTuning(small(), tmp_path) as tuning:
+        episode(tuning)
+        room[0] = 3 * 6912
+        with pytest.raises(RunError, match="the disk is full; free some space and start again, the run goes on"):
             episode(tuning)
     room[0] = 10**9
     with FineTuning(small(), tmp_path) as tuning:

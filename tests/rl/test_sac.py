@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from rl_toys import DotEnv, DotPrior, ReachEnv
 
 from parrot.prior.encoder import FastEncoder, PaperEncoder
 from parrot.rl.learner import Learner
@@ -9,7 +10,6 @@ from parrot.rl.replay import Replay
 from parrot.rl.sac import Agent
 from parrot.rl.settings import sac_config
 from parrot.rl.wrapper import LatentActionWrapper
-from rl_toys import DotEnv, DotPrior, ReachEnv
 
 SMALL = ["batch_size=32", "features=32", "hidden=[32, 32]"]
 
@@ -180,11 +180,11 @@ def test_a_pixel_task_is_solved_in_latent_space(rng):
 
 def test_the_papers_recipe_solves_a_task_in_raw_actions():
     sac = sac_config("paper", [
-        "features=32", "hidden=[64, 64]", "batch_size=32", "start_steps=50", "target_period=50", "entropy_weight=0.1",
+        "features=16", "hidden=[64, 64]", "batch_size=32", "start_steps=50", "target_period=50", "entropy_weight=0.1",
         "policy_lr=0.001", "critic_lr=0.001",
     ])  # fmt: skip
     torch.manual_seed(0)
-    agent = Agent(sac, PaperEncoder(32, channels=4), 7, squash=True)
-    successes = play(ReachEnv(), agent, 250)
-    assert np.mean(successes[:30]) < 0.6
-    assert np.mean(successes[-40:]) > 0.85
+    agent = Agent(sac, PaperEncoder(16, channels=2), 7, squash=True)
+    successes = play(ReachEnv(), agent, 150)
+    assert np.mean(successes[:20]) < 0.3
+    assert np.mean(successes[-30:]) > 0.7
