@@ -1,103 +1,25 @@
-"""The conditional real NVP: affine coupling layers that an image conditions (paper, section 4.1 and appendix B)."""
+"""The flow: coupling layers that an image conditions (paper, section 4.1 and appendix B)."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from parrot.prior.base import Prior
+from parrot.prior.coupling import make_coupling, splits
 from parrot.prior.encoder import make_encoder
 from parrot.prior.presets import PriorConfig
 from parrot.spaces import ACTION_DIM
 
-__all__ = ["AffineCoupling", "FlowPrior", "splits"]
+__all__ = ["FlowPrior"]
 
 LOG_2PI = math.log(2.0 * math.pi)
 
 
-def splits(dim: int, layers: int) -> list[tuple[int, ...]]:
-    """For each layer, the components that it keeps: halves by turns, of an order that changes with every pair.
-
-    Example:
-        >>> splits(7, 4)
-        [(0, 1, 2), (3, 4, 5, 6), (0, 4, 1), (5, 2, 6, 3)]
-    """
-    kept = []
-    for layer in range(layers):
-        stride = 1 + layer // 2
-        order = sorted(range(dim), key=lambda i, s=stride: (i * s) % dim)  # type: ignore[misc]
-        kept.append(tuple(order[: dim // 2] if layer % 2 == 0 else order[dim // 2 :]))
-    return kept
-
-
-class AffineCoupling(nn.Module):
-    """One affine coupling layer, conditioned on image features (figure 8; Dinh et al., 2017).
-
-    z'[changed] = z[changed] * exp(v) + t, with v and t from one network of z[kept] and the features. A soft bound on
-    v keeps the map and its inverse well-conditioned, for reinforcement learning in z as for the inverse in float32.
-
-    Example:
-        >>> layer = AffineCoupling(kept=(0, 1, 2), dim=7, features=16, hidden=32)
-        >>> z, features = torch.randn(5, 7), torch.randn(5, 16)
-        >>> out, log_det = layer(z, features)
-        >>> torch.allclose(layer.inverse(out, features)[0], z, atol=1e-5)
-        True
-    """
-
-    order: Tensor
-    undo: Tensor
-    net: nn.Sequential
-
-    def __init__(self, kept: Sequence[int], dim: int, features: int, hidden: int, scale_bound: float = 2.0) -> None:
-        super().__init__()
-        changed = [i for i in range(dim) if i not in kept]
-        order = [*kept, *changed]
-        self.scale_bound = scale_bound
-        self.n_kept = len(kept)
-        self.register_buffer("order", torch.tensor(order), persistent=False)
-        self.register_buffer("undo", torch.tensor(order).argsort(), persistent=False)
-        last = nn.Linear(hidden, 2 * len(changed))
-        self.net = nn.Sequential(
-            nn.Linear(len(kept) + features, hidden),
-            nn.ReLU(),
-            nn.Linear(hidden, hidden),
-            nn.ReLU(),
-            last,
-        )
-        # Near the identity at first, so that the depth of the flow does not matter to the first steps.
-        with torch.no_grad():
-            last.weight.mul_(0.1)
-            last.bias.zero_()
-
-    def forward(self, z: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, dim) and (B, features) -> (B, dim), and the log-determinant (B,)."""
-        kept, changed, v, t = self._parts(z, features)
-        return self._join(kept, changed * v.exp() + t), v.sum(-1)
-
-    def inverse(self, z: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
-        """The inverse of `forward`, and its log-determinant (B,)."""
-        kept, changed, v, t = self._parts(z, features)
-        return self._join(kept, (changed - t) * (-v).exp()), -v.sum(-1)
-
-    def _parts(self, z: Tensor, features: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        z = z.index_select(-1, self.order)
-        kept, changed = z[..., : self.n_kept], z[..., self.n_kept :]
-        v, t = self.net(torch.cat((kept, features), -1)).chunk(2, -1)
-        return kept, changed, self.scale_bound * torch.tanh(v / self.scale_bound), t
-
-    def _join(self, kept: Tensor, changed: Tensor) -> Tensor:
-        return torch.cat((kept, changed), -1).index_select(-1, self.undo)
-
-    def extra_repr(self) -> str:
-        """What `print` says of the layer."""
-        return f"keeps {self.order[: self.n_kept].tolist()}, changes {self.order[self.n_kept :].tolist()}"
-
-
 class FlowPrior(Prior):
-    """A behavioral prior as a conditional real NVP, a = f(z; s) (paper, section 4).
+    """A behavioral prior as a normalizing flow, a = f(z; s) (paper, section 4); with affine layers the real NVP.
 
     The image is encoded once; every coupling layer takes the same features.
 
@@ -121,7 +43,7 @@ class FlowPrior(Prior):
         self.feature_dim = config.features
         self.encoder = make_encoder(config.encoder, config.features, config.channels)
         self.couplings = nn.ModuleList(
-            AffineCoupling(kept, dim, config.features, config.hidden, config.scale_bound)
+            make_coupling(config.coupling, kept, dim, config.features, config.hidden)
             for kept in splits(dim, config.layers)
         )
         self.register_buffer("mean", torch.zeros(dim))

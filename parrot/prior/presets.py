@@ -13,7 +13,7 @@ __all__ = ["PRESETS", "PriorConfig", "TrainConfig", "fast", "paper", "preset"]
 class PriorConfig:
     """The architecture of a prior; saved with its weights."""
 
-    kind: str = "real_nvp"
+    kind: str = "flow"
     """Which family of priors this is."""
     encoder: str = "paper"
     """Name of the image encoder: `paper` or `fast`."""
@@ -21,12 +21,12 @@ class PriorConfig:
     """Channels of the encoder's convolutions."""
     features: int = 256
     """Length of the image's encoding."""
+    coupling: str = "affine"
+    """Kind of coupling layer: `affine`, as in the paper, or `spline`."""
     layers: int = 4
-    """Affine coupling layers (paper, section 4.3: four)."""
+    """Coupling layers (paper, section 4.3: four)."""
     hidden: int = 256
     """Width of the two hidden layers of each coupling's network."""
-    scale_bound: float = 2.0
-    """Largest |v|: one layer stretches by at most exp(scale_bound)."""
     standardise: bool = False
     """Whether a fixed affine map after the last coupling takes on the mean and deviation of the recorded actions."""
 
@@ -77,10 +77,10 @@ def paper() -> TrainConfig:
 
 
 def fast() -> TrainConfig:
-    """For two CPU cores and a quarter of an hour: strided encoder, bfloat16, warm-up and cosine, averaged weights."""
+    """For two CPU cores and a quarter of an hour: strided encoder, bfloat16, spline couplings, averaged weights."""
     return replace(
         paper(),
-        model=PriorConfig(encoder="fast", channels=64, standardise=True),
+        model=PriorConfig(encoder="fast", channels=64, coupling="spline", standardise=True),
         steps=40_000,
         lr=1e-3,
         warmup=500,

@@ -1,5 +1,6 @@
 """The conditional real NVP: inverse, Jacobian, gradients, images."""
 
+import itertools
 import math
 
 import pytest
@@ -9,10 +10,13 @@ from hypothesis import strategies as st
 
 from parrot.errors import ConfigError, SpaceError
 from parrot.prior import FlowPrior, PriorConfig, preset
-from parrot.prior.flow import splits
+from parrot.prior.coupling import splits
+from parrot.prior.spline import rational_quadratic_spline
 
 BOX = st.lists(st.one_of(st.sampled_from([-1.0, 0.0, 1.0]), st.floats(-1, 1, width=32)), min_size=7, max_size=7)
 LATENT = st.lists(st.floats(-3, 3, width=32), min_size=7, max_size=7)
+
+SHAKE = {"affine": 20, "spline": 20}
 
 
 def shaken(config, seed=0):
@@ -21,7 +25,7 @@ def shaken(config, seed=0):
     prior = FlowPrior(config)
     with torch.no_grad():
         for coupling in prior.couplings:
-            coupling.net[-1].weight.mul_(20)
+            coupling.net[-1].weight.mul_(SHAKE[config.coupling])
             coupling.net[-1].bias.normal_()
     prior.standardise(torch.linspace(-0.2, 0.2, 7), torch.linspace(0.1, 0.9, 7))
     return prior.eval()
@@ -92,10 +96,11 @@ def test_gradients_reach_every_parameter(name):
         assert parameter.grad.abs().sum() > 0, parameter_name
 
 
-def test_density_integrates_to_one():
+@pytest.mark.parametrize("coupling", ["affine", "spline"])
+def test_density_integrates_to_one(coupling):
     """In two dimensions it can be summed over a grid."""
     torch.manual_seed(3)
-    prior = FlowPrior(PriorConfig(features=8, hidden=16), dim=2).eval()
+    prior = FlowPrior(PriorConfig(features=8, hidden=16, coupling=coupling), dim=2).eval()
     axis = torch.linspace(-8, 8, 401)
     grid = torch.cartesian_prod(axis, axis)
     features = prior.encode_image(images(1)).expand(len(grid), -1)
@@ -105,10 +110,37 @@ def test_density_integrates_to_one():
 
 
 def test_every_component_is_changed_and_kept():
-    for dim in (7, 8):
+    for dim in (2, 7, 8):
         kept = splits(dim, 4)
         for i in range(dim):
             assert 0 < sum(i in k for k in kept) < 4
+
+
+def test_displacements_and_gripper_are_separated_from_one_another():
+    """Or else a flow cannot tie them together: which object to go to is a choice of x and y at once."""
+    for a, b in itertools.combinations((0, 1, 2, 6), 2):
+        assert any((a in kept) != (b in kept) for kept in splits(7, 4)), (a, b)
+
+
+def test_a_spline_is_the_identity_at_zero_and_outside():
+    x, zeros = torch.linspace(-6, 6, 49), torch.zeros(49, 8)
+    for inverse in (False, True):
+        y, log_slope = rational_quadratic_spline(x, zeros, zeros, zeros[:, 1:], 4.0, inverse)
+        assert torch.allclose(y, x, atol=1e-5)
+        assert torch.allclose(log_slope, torch.zeros(49), atol=1e-5)
+    p = torch.randn(49, 8, generator=torch.Generator().manual_seed(0)) * 3
+    y, _ = rational_quadratic_spline(x, p, p, p[:, 1:], 4.0, inverse=False)
+    assert torch.equal(y[x.abs() >= 4], x[x.abs() >= 4])
+
+
+def test_a_spline_rises_and_reports_its_slope():
+    p = torch.randn(3, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 3
+    x = torch.linspace(-4.5, 4.5, 2001, dtype=torch.float64, requires_grad=True)
+    w, h, d = (q.expand(2001, -1) for q in p)
+    y, log_slope = rational_quadratic_spline(x, w, h, d[:, 1:], 4.0, inverse=False)
+    (slope,) = torch.autograd.grad(y.sum(), x)
+    assert (y.diff() > 0).all()
+    assert torch.allclose(slope.log(), log_slope, atol=1e-6)
 
 
 def test_the_image_matters():
