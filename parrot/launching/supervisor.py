@@ -71,6 +71,7 @@ class Supervisor:
         self.children: list[Child] = []
         self.selector = selectors.DefaultSelector()
         self.signals: list[int] = []
+        self.errors_told: set[bytes] = set()
         self.ending_since: float | None = None
         self.escalated = 0
         self.failure = 0
@@ -104,11 +105,9 @@ class Supervisor:
         self.signals.append(number)
 
     def _start(self, label: str, node: PlannedNode, words: list[str]) -> None:
-        owns = node is self.owner
-        pipe = None if owns else subprocess.PIPE
         process = subprocess.Popen(
             words,
-            stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe,
+            stdin=subprocess.DEVNULL, stdout=None if node is self.owner else subprocess.PIPE, stderr=subprocess.PIPE,
             env={**node.environment, "PYTHONUNBUFFERED": "1"},
             # Away from the terminal's process group: Ctrl-C comes to us alone, and we pass it on once.
             start_new_session=True,
@@ -140,10 +139,18 @@ class Supervisor:
             else:
                 self.selector.unregister(stream)
                 lines = [line for line in lines if line]
-            if shown and lines:
+            if shown and (lines := [line for line in lines if self._is_news(line)]):
                 prefix = f"[{child.label}] ".encode()
                 sys.stdout.buffer.write(b"".join(prefix + line + b"\n" for line in lines))
                 sys.stdout.buffer.flush()
+
+    def _is_news(self, line: bytes) -> bool:
+        """Whether no other node has told the same error: a missing file may concern several of them."""
+        if not line.startswith(b"parrot: "):
+            return True
+        told = line in self.errors_told
+        self.errors_told.add(line)
+        return not told
 
     def _reap(self) -> None:
         """Notices the processes that have ended; a required one ends the graph."""
@@ -161,7 +168,7 @@ class Supervisor:
                 say("%s: %s (pid %d); %s", child.label, how_it_ended(code), child.process.pid, consequence)
                 if child.required:
                     self.end()
-            elif code:
+            elif code and not self._killed_by_us(code):
                 log.error("%s: %s (pid %d)", child.label, how_it_ended(code), child.process.pid)
 
     def _killed_by_us(self, code: int) -> bool:

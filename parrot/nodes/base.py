@@ -113,11 +113,11 @@ class GraphNode(Node, Generic[Config]):
 
 
 class Interrupts:
-    """SIGINT, SIGTERM and SIGHUP as a wish to end: noted while a node runs, an exception while it is being made."""
+    """SIGINT, SIGTERM and SIGHUP as a wish to end: an exception while a node is being made, noted from then on."""
 
     def __init__(self) -> None:
         self.asked = False
-        self.running = False
+        self.noting = False
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._note)
         # `parrot launch` holds SIGINT back until here, so that a node ends without a traceback even while it imports.
@@ -125,7 +125,7 @@ class Interrupts:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.asked = True
-        if not self.running:
+        if not self.noting:
             raise KeyboardInterrupt
 
 
@@ -145,14 +145,16 @@ def run(make: Callable[[], GraphNode[Any]], arguments: list[str] | None = None) 
     """
     node: GraphNode[Any] | None = None
     code = 0
+    interrupts = Interrupts()
     try:
-        interrupts = Interrupts()
-        rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
-        node = make()
-        interrupts.running = True
+        try:
+            rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
+            node = make()
+        finally:
+            interrupts.noting = True
         _spin(node, interrupts)
     except KeyboardInterrupt:
-        code = 0
+        pass
     except ParrotError as error:
         code = _tell(error)
     finally:

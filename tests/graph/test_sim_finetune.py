@@ -22,13 +22,8 @@ LONG = ("eval_before:=1000", "minutes:=30", "episodes:=1000")
 
 
 def finetune(world: World, prior_file: Path, *arguments: str) -> Running:
-    return world.launch(
-        "sim_finetune.launch.py",
-        "task:=grasp_can",
-        f"prior:={prior_file}",
-        f"run_dir:={world.folder / 'run'}",
-        *arguments,
-    )
+    own = ("task:=grasp_can", f"prior:={prior_file}", f"run_dir:={world.folder / 'run'}")
+    return world.launch("sim_finetune.launch.py", *own, *arguments)
 
 
 def rows(run: Path) -> list[list[str]]:
