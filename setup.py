@@ -37,6 +37,8 @@ setup(
     maintainer=package_xml.findtext("maintainer"),
     maintainer_email=package_xml.find("maintainer").get("email"),
     license=package_xml.findtext("license"),
+    # Here and not in pyproject.toml: from there setuptools makes an object of it that colcon cannot read.
+    python_requires=">=3.10,<3.13",
     packages=find_packages(include=[NAME, f"{NAME}.*"]),
     package_data={NAME: ["py.typed"]},
     data_files=data_files(),

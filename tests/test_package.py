@@ -102,6 +102,26 @@ def test_setup_py_says_name_and_version_by_itself(manifest):
     assert parrot.__version__ == manifest.version
 
 
+def test_colcon_can_read_what_setup_py_says():
+    # colcon takes the distribution's attributes from another process as literals; an object among them ends the build.
+    code = """
+import ast, setuptools, distutils.core
+found = distutils.core.run_setup("setup.py", stop_after="config")
+left_out = {"cmdclass", "distclass", "ext_modules", "metadata", *found.display_option_names}
+values = {key: value for key, value in vars(found).items() if key[0] != "_" and key not in left_out}
+values |= {k: v for k, v in vars(found.metadata).items() if k not in ("license_files", "provides_extras")}
+values = {key: value for key, value in values.items() if not callable(value)}
+for key, value in values.items():
+    try:
+        assert ast.literal_eval(repr(value)) == value
+    except (SyntaxError, ValueError):
+        print(key, repr(value))
+print(sorted(values["packages"])[0], len(values["data_files"]) > 2, values["python_requires"])
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["parrot True >=3.10,<3.13"]
+
+
 def test_what_is_imported_is_a_dependency_of_pip_or_of_ros(manifest):
     owners = metadata.packages_distributions()
     parts = {"pybullet_data": "pybullet", "mpl_toolkits": "matplotlib"}
