@@ -41,7 +41,7 @@ def start_of(algo: str, config: SACConfig, prior: str | Path | None = None, seed
     Args:
         algo: one of `ALGORITHMS`.
         config: says which encoder, and whether it is the prior's own.
-        prior: weights of the prior; None: the one that comes with parrot. Not read if `algo` is `sac`.
+        prior: weights of the prior; None or empty: the one that comes with parrot. Not read if `algo` is `sac`.
         seed: of an encoder that starts at random.
 
     Raises:
@@ -50,7 +50,7 @@ def start_of(algo: str, config: SACConfig, prior: str | Path | None = None, seed
     """
     if algo not in ALGORITHMS:
         raise ConfigError(f"algo {algo!r} is unknown; choose one of {', '.join(ALGORITHMS)}")
-    known = load_prior(prior) if algo == "parrot" else None
+    known = load_prior(prior or None) if algo == "parrot" else None
     if known is not None and config.warm_start:
         return Start(known.encoder, known.latent_dim, squash=False)
     model = PRIOR_PRESETS[config.encoder]().model
