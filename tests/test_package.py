@@ -128,7 +128,7 @@ def test_what_is_imported_is_a_dependency_of_pip_or_of_ros(manifest):
     declared = {normal(line) for line in metadata.requires("parrot") if "extra ==" not in line}
     ros = {depend.name for depend in manifest.exec_depends}
     for name in imports((ROOT / "parrot").rglob("*.py")):
-        distributions = {normal(owner) for owner in owners.get(parts.get(name, name), [])}
+        distributions = {normal(owner) for owner in owners.get(parts.get(name, name), [name])}
         assert name in ros or distributions & declared, name
 
 
