@@ -24,7 +24,7 @@ from parrot.launching.substitutions import PlannedNode
 
 __all__ = ["ESCALATION", "Supervisor", "exit_status"]
 
-ESCALATION = ((0.0, signal.SIGINT), (3.0, signal.SIGTERM), (4.5, signal.SIGKILL))
+ESCALATION = ((0.0, signal.SIGINT), (3.5, signal.SIGTERM), (4.7, signal.SIGKILL))
 """Seconds after the graph starts to end -> signal that the processes then get. All are gone within 5 s."""
 
 TICK = 0.05

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import time
 from collections.abc import Callable
 from types import FrameType
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, NoReturn, TypeVar
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
@@ -138,8 +139,8 @@ def fast_executor() -> Executor:
     return EventsExecutor()
 
 
-def run(make: Callable[[], GraphNode[Any]], arguments: list[str] | None = None) -> int:
-    """Makes a node and runs it until its work is done, it fails or it is told to end; its exit code.
+def run(make: Callable[[], GraphNode[Any]]) -> NoReturn:
+    """Makes a node, runs it until its work is done, it fails or it is told to end, and ends the process.
 
     An error that a user can put right is one line on standard error; any other is a bug and keeps its traceback.
     """
@@ -148,7 +149,7 @@ def run(make: Callable[[], GraphNode[Any]], arguments: list[str] | None = None) 
     interrupts = Interrupts()
     try:
         try:
-            rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
+            rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
             node = make()
         finally:
             interrupts.noting = True
@@ -160,7 +161,10 @@ def run(make: Callable[[], GraphNode[Any]], arguments: list[str] | None = None) 
     finally:
         code = _end(node, code)
         rclpy.try_shutdown()
-    return code
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # All is saved and closed. Taking PyTorch apart would cost seconds on a busy machine, when five are all there are.
+    os._exit(code)
 
 
 def _spin(node: GraphNode[Any], interrupts: Interrupts) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -130,10 +129,10 @@ class PriorNode(GraphNode[PriorNodeConfig]):
                 self.warn(f"a latent of {stamp / 1e9:.1f} s waits for its image; is {topics.IMAGE} being published?")
 
 
-def main() -> int:
+def main() -> None:
     """Runs the node."""
-    return run(PriorNode)
+    run(PriorNode)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

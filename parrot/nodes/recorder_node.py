@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -133,10 +132,10 @@ class RecorderNode(GraphNode[RecorderNodeConfig]):
             self.warn(f"{self.bag.path}: {lost} steps lack their image, action or outcome; was the machine overloaded?")
 
 
-def main() -> int:
+def main() -> None:
     """Runs the node."""
-    return run(RecorderNode)
+    run(RecorderNode)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

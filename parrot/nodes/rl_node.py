@@ -5,7 +5,6 @@ With `algo` `sac` there is no prior: the node publishes the action itself.
 
 from __future__ import annotations
 
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -198,10 +197,10 @@ class RLNode(GraphNode[RLNodeConfig]):
         self.get_logger().info(f"{self.tuning.run_dir}: {state}")
 
 
-def main() -> int:
+def main() -> None:
     """Runs the node."""
-    return run(RLNode)
+    run(RLNode)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -241,10 +240,10 @@ def episodes_in(run_dir: Path) -> int:
     return max(0, path.read_bytes().count(b"\n") - 1) if path.is_file() else 0
 
 
-def main() -> int:
+def main() -> None:
     """Runs the node."""
-    return run(SimNode)
+    run(SimNode)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

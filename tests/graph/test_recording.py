@@ -73,6 +73,7 @@ def test_a_killed_recorder_loses_no_finished_episode_and_the_next_one_recovers_t
     spy.wait(lambda: len([v for v in spy.vectors[topics.OUTCOME] if v[2][3]]) >= 3, what="three episodes")
     spy.wait(lambda: int(spy.status.get("recorder_node", {}).get("episodes", 0)) >= 2, what="two recorded episodes")
     episodes = int(spy.status["recorder_node"]["episodes"])
+    assert "no recorder has come" not in sim.output
     first.process.kill()
     sim.end()
     second = world.node("recorder_node", bag=bag)
