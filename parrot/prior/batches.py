@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import psutil
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -19,13 +20,17 @@ from torch import Tensor
 from parrot.data.dataset import Dataset
 from parrot.errors import DatasetError
 from parrot.prior.presets import TrainConfig
-from parrot.spaces import IMAGE_SIZE, to_chw
+from parrot.spaces import IMAGE_SHAPE, IMAGE_SIZE, to_chw
 
-__all__ = ["Batch", "Batches", "dequantise", "held_out_batch", "shift_images", "split_episodes"]
+__all__ = ["Batch", "Batches", "dequantise", "held_out_batch", "images_at_hand", "shift_images", "split_episodes"]
 
 _HELD_OUT_EPISODES = 500
 _HELD_OUT_PAIRS = 4096
 _READY = 4
+_CHUNK = 4096
+
+MEMORY_SHARE = 0.5
+"""Images that need more than this share of the free memory stay on disk."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,20 @@ class Batch:
         if self.contrast is None or self.brightness is None:
             return self.image
         return (self.image.float() - 127.5) * self.contrast + (127.5 + self.brightness)
+
+
+def images_at_hand(dataset: Dataset) -> Callable[[NDArray[np.int64]], NDArray[np.uint8]]:
+    """A function from steps to images: out of memory if they fit there well, else out of the dataset's files.
+
+    Shuffled reading of a cold disk takes minutes to warm up; reading in order first takes seconds.
+    """
+    if dataset.steps * int(np.prod(IMAGE_SHAPE)) > MEMORY_SHARE * psutil.virtual_memory().available:
+        return dataset.images
+    images = np.empty((dataset.steps, *IMAGE_SHAPE), np.uint8)
+    for start in range(0, dataset.steps, _CHUNK):
+        stop = min(start + _CHUNK, dataset.steps)
+        images[start:stop] = dataset.images(np.arange(start, stop))
+    return images.__getitem__
 
 
 def split_episodes(dataset: Dataset, fraction: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -106,6 +125,7 @@ class Batches:
 
     def __init__(self, dataset: Dataset, steps: NDArray[np.int64], config: TrainConfig) -> None:
         self.dataset, self.steps, self.config = dataset, steps, config
+        self.images = images_at_hand(dataset)
         self._order = (-1, steps)
 
     def at(self, step: int) -> Batch:
@@ -113,7 +133,7 @@ class Batches:
         config = self.config
         rng = np.random.default_rng([config.seed, 2, step])
         index = self._index(step)
-        images = shift_images(self.dataset.images(index), config.shift, rng)
+        images = shift_images(self.images(index), config.shift, rng)
         action = dequantise(self.dataset.actions[index], config.dequantise, config.dequantise_bound, rng)
         contrast = brightness = None
         if config.jitter:

@@ -10,6 +10,7 @@ from prior_blobs import SMALL, scenes, write_dataset
 from parrot.data.dataset import Dataset
 from parrot.errors import DatasetError, RunError
 from parrot.prior import PriorConfig, load_prior, train
+from parrot.prior import batches as batches_module
 from parrot.prior.batches import Batches, dequantise, shift_images, split_episodes
 from parrot.prior.train import Trainer, learning_rate
 
@@ -145,6 +146,15 @@ def test_an_error_while_loading_reaches_the_trainer(dataset):
     batches = Batches(dataset, np.array([dataset.steps + 5]), SMALL)
     with pytest.raises(IndexError):
         list(batches.stream(0, 2))
+
+
+def test_images_are_the_same_from_memory_and_from_disk(dataset, monkeypatch):
+    steps = np.random.default_rng(0).integers(dataset.steps, size=64)
+    from_memory = batches_module.images_at_hand(dataset)(steps)
+    monkeypatch.setattr(batches_module, "MEMORY_SHARE", 0.0)
+    on_disk = batches_module.images_at_hand(dataset)
+    assert on_disk == dataset.images
+    assert np.array_equal(from_memory, on_disk(steps))
 
 
 def test_dequantised_actions_clip_back_to_what_was_recorded():
