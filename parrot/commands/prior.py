@@ -185,7 +185,7 @@ def compare(
             "held_out_nats": round(trainer.held_out_nats(), 4),
         }  # fmt: skip
         rows += [about | asdict(rate) | {"seed": seed} for rate in rates(outcomes)]
-    Console().print(_table(rows))
+    Console().print(_table([row for row in rows if len(task) == 1 or row["task"] == "all"]))
     write_results(out, rows)
 
 
@@ -271,7 +271,8 @@ def _bar(trainer: Trainer, name: str) -> Iterator[Any]:
 def _table(rows: list[dict[str, Any]]) -> Table:
     from rich.table import Table
 
-    names = [name for name in rows[0] if name not in ("lifted_low", "lifted_high", "seed", "prior")]
+    hidden = ("lifted_low", "lifted_high", "seed", "prior", "training_episodes")
+    names = [name for name in rows[0] if name not in hidden]
     table = Table(*names)
     for row in rows:
         cells = {name: f"{value:.1%}" if name in ("lifted", "success") else str(value) for name, value in row.items()}

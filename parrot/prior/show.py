@@ -68,7 +68,7 @@ def draw(env: ManipulationEnv, prior: Paths, uniform: Paths, out: Path) -> None:
         _from_above(grid[1, column], paths)
     everything = np.concatenate([p.ee.reshape(-1, 3) for p in (prior, uniform)])
     for axes in grid[1]:
-        axes.set_xlim(everything[:, 1].max() + 0.02, everything[:, 1].min() - 0.02)
+        axes.set_xlim(everything[:, 1].min() - 0.02, everything[:, 1].max() + 0.02)
         axes.set_ylim(everything[:, 0].max() + 0.02, everything[:, 0].min() - 0.02)
     with atomic_path(out) as tmp:
         figure.savefig(tmp, dpi=120)
@@ -86,7 +86,7 @@ def _over_picture(axes: Axes, env: ManipulationEnv, paths: Paths) -> None:
 
 
 def _from_above(axes: Axes, paths: Paths) -> None:
-    # Seen as the camera sees it: y to the left, and the base, where x is small, at the far side.
+    # As the camera, which faces the arm, sees it: y to the right, and the base, where x is small, at the far side.
     for ee, lifted in zip(paths.ee, paths.lifted, strict=True):
         axes.plot(ee[:, 1], ee[:, 0], color=_LIFTED if lifted else _NOT, lw=1.0, alpha=0.8)
     for name, position in paths.objects.items():

@@ -15,7 +15,7 @@ MANIFEST = Manifest(
     kind="collect", robot="toy-arm", renderer="blobs", camera={"fov": 40}, action_scale={"translation": 0.04}
 )
 SMALL = TrainConfig(
-    model=PriorConfig(encoder="fast", channels=8, features=32, hidden=32, standardise=True),
+    model=PriorConfig(encoder="fast", coupling="spline", channels=8, features=32, hidden=32, standardise=True),
     steps=20,
     batch=16,
     lr=1e-3,

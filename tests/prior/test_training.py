@@ -9,7 +9,7 @@ from prior_blobs import SMALL, scenes, write_dataset
 
 from parrot.data.dataset import Dataset
 from parrot.errors import DatasetError, RunError
-from parrot.prior import PriorConfig, load_prior, train
+from parrot.prior import load_prior, train
 from parrot.prior import batches as batches_module
 from parrot.prior.batches import Batches, dequantise, shift_images, split_episodes
 from parrot.prior.train import Trainer, learning_rate
@@ -192,7 +192,7 @@ def test_it_learns_to_reach_for_any_of_three_blobs(tmp_path):
     data = write_dataset(tmp_path / "data", episodes=1000)
     config = replace(
         SMALL,
-        model=PriorConfig(encoder="fast", channels=32, features=64, hidden=128, standardise=True),
+        model=replace(SMALL.model, channels=32, features=64, hidden=128),
         steps=1500, batch=128, lr=2e-3, warmup=50, ema=0.99, shift=0, jitter=0.0, held_out=0.05,
     )  # fmt: skip
     prior = Trainer(data, config, tmp_path / "run", device="cpu").run(save=False)
@@ -205,7 +205,7 @@ def test_it_learns_to_reach_for_any_of_three_blobs(tmp_path):
     nearest = distance.argmin(-1)
     uniform = np.random.default_rng(0).uniform(-1, 1, (20, 300, 1, 2))
     by_chance = np.linalg.norm(uniform - directions[None], axis=-1).min(-1)
-    assert np.median(distance.min(-1)) < 0.4 * np.median(by_chance)
+    assert np.median(distance.min(-1)) < 0.25 * np.median(by_chance)
     assert all((nearest == blob).mean() > 0.2 for blob in range(3))
     visited = [len(set(nearest[:, scene])) for scene in range(300)]
     assert np.mean(visited) > 2.5
