@@ -172,8 +172,9 @@ class Supervisor:
                 log.error("%s: %s (pid %d)", child.label, how_it_ended(code), child.process.pid)
 
     def _killed_by_us(self, code: int) -> bool:
-        """Whether the process died of a polite signal that we sent before it had set its handlers."""
-        return self.ending_since is not None and code in (-signal.SIGINT, -signal.SIGTERM)
+        """Whether our own signal killed the process: while it was starting or, after Ctrl-C, for being too slow."""
+        ours = (-signal.SIGINT, -signal.SIGTERM, *([-signal.SIGKILL] if self.signals else []))
+        return self.ending_since is not None and code in ours
 
     def _obey_signals(self) -> None:
         """A first signal ends the graph, each further one presses harder."""

@@ -121,6 +121,9 @@ class Interrupts:
         self.noting = False
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._note)
+
+    def let_through(self) -> None:
+        """Takes the first one, if it has come already."""
         # `parrot launch` holds SIGINT back until here, so that a node ends without a traceback even while it imports.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
@@ -149,6 +152,7 @@ def run(make: Callable[[], GraphNode[Any]]) -> NoReturn:
     interrupts = Interrupts()
     try:
         try:
+            interrupts.let_through()
             rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
             node = make()
         finally:

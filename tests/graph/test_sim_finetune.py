@@ -17,6 +17,8 @@ from std_srvs.srv import Trigger
 from parrot.nodes import topics
 from parrot.spaces import ACTION_NAMES, OUTCOME_NAMES
 
+pytestmark = pytest.mark.timeout(300)  # a minute on two idle cores, all together
+
 LONG = ("eval_before:=1000", "minutes:=30", "episodes:=1000")
 """A run that goes on until it is ended."""
 
@@ -46,7 +48,7 @@ def ended_within(processes: list[psutil.Process], seconds: float) -> None:
 
 def test_a_run_to_its_end_in_lockstep_and_recorded(world: World, prior_file: Path, spy: Spy):
     running = finetune(world, prior_file, "eval_before:=2", "episodes:=1", "eval_after:=1", "record:=true")
-    deadline = time.monotonic() + 100
+    deadline = time.monotonic() + 200
     while running.process.poll() is None and time.monotonic() < deadline:
         spy.spin(0.2)
     assert running.wait(1) == 0, running.output
@@ -99,7 +101,8 @@ def test_ctrl_c_saves_and_the_same_folder_goes_on_until_a_node_is_killed(world: 
     first.interrupt()
     assert first.wait(10) == 130, first.output
     ended_within(family, 1)
-    assert time.monotonic() - began < 5
+    # On a machine that starves all of them, what matters is that they do end.
+    assert time.monotonic() - began < (5 if os.getloadavg()[0] < 2 * (os.cpu_count() or 1) else 10)
     assert "Traceback" not in first.output, first.output
     before = rows(run)
     assert len(before) >= 2
