@@ -9,8 +9,8 @@ from prior_blobs import SMALL, scenes, write_dataset
 
 from parrot.data.dataset import Dataset
 from parrot.errors import DatasetError, RunError
-from parrot.prior import load_prior, train
 from parrot.prior import batches as batches_module
+from parrot.prior import load_prior, train
 from parrot.prior.batches import Batches, dequantise, shift_images, split_episodes
 from parrot.prior.train import Trainer, learning_rate
 
