@@ -15,10 +15,10 @@ from parrot.spaces import IMAGE_SIZE
 __all__ = ["ENCODERS", "FastEncoder", "PaperEncoder", "make_encoder", "normalise", "training_autocast"]
 
 
-def normalise(image: Tensor) -> Tensor:
-    """uint8 pixels as float32 of about zero mean and unit range, channels last in memory."""
-    pixels = image.to(torch.float32, memory_format=torch.channels_last)
-    return (pixels - 127.5) / 63.75
+def normalise(image: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """uint8 pixels as floats of about zero mean and unit range, channels last in memory."""
+    pixels = image.to(dtype, memory_format=torch.channels_last)
+    return pixels.sub_(127.5).div_(63.75)
 
 
 def _channels_last(module: nn.Module) -> None:

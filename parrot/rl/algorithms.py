@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from parrot.errors import ConfigError
+from parrot.prior.base import Prior
 from parrot.prior.encoder import make_encoder
 from parrot.prior.presets import PRESETS as PRIOR_PRESETS
 from parrot.prior.weights import load_prior
@@ -31,8 +32,13 @@ class Start:
     """The image encoder."""
     latent_dim: int
     """Numbers that the policy outputs."""
-    squash: bool
-    """Whether they are actions, squashed to [-1, 1], rather than latents."""
+    prior: Prior | None
+    """What makes actions of them; None: they are actions."""
+
+    @property
+    def squash(self) -> bool:
+        """Whether they are to be squashed to [-1, 1]."""
+        return self.prior is None
 
 
 def start_of(algo: str, config: SACConfig, prior: str | Path | None = None, seed: int = 0) -> Start:
@@ -52,9 +58,9 @@ def start_of(algo: str, config: SACConfig, prior: str | Path | None = None, seed
         raise ConfigError(f"algo {algo!r} is unknown; choose one of {', '.join(ALGORITHMS)}")
     known = load_prior(prior or None) if algo == "parrot" else None
     if known is not None and config.warm_start:
-        return Start(known.encoder, known.latent_dim, squash=False)
+        return Start(known.encoder, known.latent_dim, known)
     model = PRIOR_PRESETS[config.encoder]().model
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         encoder = make_encoder(model.encoder, model.features, model.channels)
-    return Start(encoder, known.latent_dim if known else ACTION_DIM, squash=known is None)
+    return Start(encoder, known.latent_dim if known else ACTION_DIM, known)

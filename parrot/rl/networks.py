@@ -49,7 +49,7 @@ class Trunk(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, 48, 48) uint8 -> (B, C, H, W)."""
         with torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
-            return self.layers(normalise(images))
+            return self.layers(normalise(images, torch.bfloat16 if self.bf16 else torch.float32))
 
 
 class Projection(nn.Module):
@@ -65,10 +65,13 @@ class Projection(nn.Module):
 
     def __init__(self, encoder: nn.Module, out: int, layer_norm: bool, warm: bool) -> None:
         super().__init__()
-        linear = next(layer for layer in cast(nn.Sequential, encoder.layers) if isinstance(layer, nn.Linear))
+        layers = list(cast(nn.Sequential, encoder.layers))
+        linear = next(layer for layer in layers if isinstance(layer, nn.Linear))
         warm = warm and linear.out_features == out
         self.linear = copy.deepcopy(linear) if warm else nn.Linear(linear.in_features, out)
         self.norm = nn.LayerNorm(out) if layer_norm else None
+        if warm and layer_norm and isinstance(layers[-1], nn.LayerNorm):
+            self.norm = copy.deepcopy(layers[-1])
 
     def forward(self, maps: Tensor) -> Tensor:
         """(B, C, H, W), float32 or bfloat16 -> (B, out) float32."""
@@ -127,11 +130,19 @@ def _log_slope(u: Tensor) -> Tensor:
 
 
 class Ensemble(nn.Module):
-    """E multilayer perceptrons with one output each, evaluated together."""
+    """E multilayer perceptrons with one output each, evaluated together.
 
-    def __init__(self, members: int, inputs: int, hidden: Sequence[int], layer_norm: bool) -> None:
+    Args:
+        members: E.
+        inputs: numbers that each takes.
+        hidden: widths of the hidden layers.
+        layer_norm: normalise hidden layers.
+        bf16: multiply in bfloat16, the last layer excepted: a value needs more than its three digits.
+    """
+
+    def __init__(self, members: int, inputs: int, hidden: Sequence[int], layer_norm: bool, bf16: bool = False) -> None:
         super().__init__()
-        self.layer_norm = layer_norm
+        self.layer_norm, self.bf16 = layer_norm, bf16
         self.weights, self.biases = nn.ParameterList(), nn.ParameterList()
         for a, b in zip([inputs, *hidden], [*hidden, 1], strict=True):
             # The default of nn.Linear, for each member on its own.
@@ -145,17 +156,20 @@ class Ensemble(nn.Module):
             if i > 0:
                 # Without gain and offset: the next layer's weights can play their part.
                 x = F.relu(F.layer_norm(x, x.shape[-1:]) if self.layer_norm else x)
-            x = torch.baddbmm(bias.detach(), x, weight.detach()) if frozen else torch.baddbmm(bias, x, weight)
+            if frozen:
+                weight, bias = weight.detach(), bias.detach()
+            with torch.autocast("cpu", torch.bfloat16, enabled=self.bf16 and i < len(self.weights) - 1):
+                x = torch.baddbmm(bias, x, weight).float()
         return x.squeeze(-1)
 
 
 class Critic(nn.Module):
-    """Q(s, z) for each member of an ensemble; its logit if the value loss is a cross-entropy."""
+    """Q(s, z), or Q(s, a), for each member of an ensemble; its logit if the value loss is a cross-entropy."""
 
-    def __init__(self, config: SACConfig, encoder: nn.Module, latent_dim: int) -> None:
+    def __init__(self, config: SACConfig, encoder: nn.Module, latent_dim: int, bf16: bool = False) -> None:
         super().__init__()
         self.projection = Projection(encoder, config.features, config.layer_norm, config.warm_start)
-        self.ensemble = Ensemble(config.critics, config.features + latent_dim, config.hidden, config.layer_norm)
+        self.ensemble = Ensemble(config.critics, config.features + latent_dim, config.hidden, config.layer_norm, bf16)
         if config.value_loss == "bce":
             with torch.no_grad():
                 self.ensemble.biases[-1].fill_(-3.0)  # success is rare at first

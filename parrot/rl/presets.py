@@ -57,6 +57,8 @@ class SACConfig:
     """Q-functions in the ensemble."""
     target_critics: int = 2
     """Of these, drawn at random for each update, whose minimum is the target (Chen et al., 2021)."""
+    action_critic: bool = False
+    """Q-functions of the executed action f(z; s) rather than of z: its effect is plainer, the gradient passes f."""
     value_loss: Literal["mse", "bce"] = "mse"
     """Squared error, or cross-entropy on a sigmoid: a Q-value in [0, 1] is a probability of discounted success."""
     clamp_targets: bool = False
@@ -67,14 +69,18 @@ class SACConfig:
     """How far targets are raised to the discounted return that the episode had (Wilcox et al., 2022)."""
     success_share: float = 0.0
     """Share of each batch drawn from successful episodes."""
+    unbiased: bool = False
+    """Weigh the critics' errors so that this share does not make success look likelier than it is."""
     imitation_weight: float = 0.0
     """Weight of the log-likelihood of the own successful episodes' latents in the policy's loss."""
     imitation_floor: float = 0.0
     """What this weight decays to."""
     imitation_updates: int = 5000
     """Updates over which it decays, linearly."""
+    imitation_encoder: bool = False
+    """Let the imitation train a shared encoder too; else the critics' loss alone does."""
     imitation_advantage: bool = False
-    """Imitate only those latents whose Q-value is above the policy's own."""
+    """Imitate by how much better an episode went than the critics expect of the policy (Oh et al., 2018)."""
 
     encoder: Literal["paper", "fast"] = "paper"
     """Architecture of the image encoder, one of the prior's."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from parrot.spaces import EPISODE_STEPS, IMAGE_SHAPE
+from parrot.spaces import ACTION_DIM, EPISODE_STEPS, IMAGE_SHAPE
 
 __all__ = ["Batch", "Replay"]
 
@@ -28,6 +28,8 @@ class Batch:
     """(B, 48, 48, 3)."""
     latents: NDArray[np.float32]
     """(B, D)."""
+    actions: NDArray[np.float32]
+    """(B, 7) as they were executed."""
     returns: NDArray[np.float32]
     """(B,) discounted sum of the rewards up to the image that is bootstrapped from."""
     next_images: NDArray[np.uint8]
@@ -38,6 +40,8 @@ class Batch:
     """(B,) discounted return that the episode had from here to its end."""
     successes: NDArray[np.bool_]
     """(B,) whether the episode succeeded."""
+    weights: NDArray[np.float32]
+    """(B,) likelihood of the draw under uniform sampling over that under the sampling done; 1 on average."""
 
 
 class Replay:
@@ -68,7 +72,8 @@ class Replay:
         for shape, dtype in _layout(slots, latent_dim, steps):
             arrays.append(np.frombuffer(buffer, dtype, int(np.prod(shape)), at).reshape(shape))
             at += arrays[-1].nbytes
-        self._head, self._lengths, self._rewards, self._to_go, self._latents, self._flags, self._images = arrays
+        self._head, self._lengths, self._rewards, self._to_go, self._latents, self._actions = arrays[:6]
+        self._flags, self._images = arrays[6:]
         self._seen = -1
         self._rows = self._success_rows = np.empty(0, np.int64)
 
@@ -96,14 +101,16 @@ class Replay:
         self,
         images: NDArray[np.uint8],
         latents: NDArray[np.float32],
+        actions: NDArray[np.float32],
         rewards: NDArray[np.float32],
         *,
         success: bool,
         terminated: bool,
     ) -> None:
-        """Adds an episode of T steps; images (T, 48, 48, 3), latents (T, D), rewards (T,)."""
+        """Adds an episode of T steps; images (T, 48, 48, 3), latents (T, D), actions (T, 7), rewards (T,)."""
         slot, n = self.episodes % self.slots, len(rewards)
-        self._images[slot, :n], self._latents[slot, :n], self._rewards[slot, :n] = images, latents, rewards
+        self._images[slot, :n], self._latents[slot, :n], self._actions[slot, :n] = images, latents, actions
+        self._rewards[slot, :n] = rewards
         total = 0.0
         for t in reversed(range(n)):
             total = self._to_go[slot, t] = rewards[t] + self.discount * total
@@ -127,6 +134,9 @@ class Replay:
             self._rows[rng.integers(0, len(self._rows), size - lucky)],
         ])  # fmt: skip
         slots, t = np.divmod(rows, self.steps)
+        successes = self._flags[slots, 0].copy()
+        share = lucky / size
+        likelier = 1 - share + successes * share * len(self._rows) / max(1, len(self._success_rows))
         length, terminated = self._lengths[slots], self._flags[slots, 1]
         ahead = np.minimum(n_step, length - t)
         ended = terminated & (t + ahead == length)
@@ -141,11 +151,13 @@ class Replay:
         return Batch(
             images=images[rows],
             latents=self._latents[slots, t],
+            actions=self._actions[slots, t],
             returns=returns,
             next_images=images[slots * self.steps + after],
             discounts=np.where(ended, 0, self.discount**ahead).astype(np.float32),
             to_go=self._to_go[slots, t],
-            successes=self._flags[slots, 0].copy(),
+            successes=successes,
+            weights=(1 / likelier).astype(np.float32),
         )
 
     def _refresh(self) -> None:
@@ -171,6 +183,7 @@ def _layout(slots: int, latent_dim: int, steps: int) -> list[tuple[tuple[int, ..
         ((slots, steps), np.float32),  # rewards
         ((slots, steps), np.float32),  # returns to go
         ((slots, steps, latent_dim), np.float32),
+        ((slots, steps, ACTION_DIM), np.float32),
         ((slots, 2), np.bool_),  # success, terminated
         ((slots, steps, *IMAGE_SHAPE), np.uint8),
     ]

@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from parrot.prior.base import Prior
 from parrot.rl.augment import random_shift
 from parrot.rl.networks import Critic, Policy, Trunk
 from parrot.rl.presets import SACConfig
 from parrot.rl.replay import Batch
+from parrot.spaces import ACTION_DIM
 
 __all__ = ["Actor", "Agent", "native_bf16"]
 
@@ -62,18 +64,30 @@ class Agent:
         latent_dim: D.
         squash: tanh-squash the policy: for raw actions, without a prior.
         seed: of the initial weights and of all noise.
+        prior: what latents go through; needed by an `action_critic`, which has none where latents are actions.
     """
 
     def __init__(
-        self, config: SACConfig, encoder: nn.Module, latent_dim: int, *, squash: bool = False, seed: int = 0
+        self,
+        config: SACConfig,
+        encoder: nn.Module,
+        latent_dim: int,
+        *,
+        squash: bool = False,
+        seed: int = 0,
+        prior: Prior | None = None,
     ) -> None:
         self.config, self.latent_dim = config, latent_dim
+        self.bf16 = config.bf16 and native_bf16()
+        self.prior = prior if config.action_critic else None
+        if self.prior is not None:
+            self.prior.requires_grad_(False)
         self.generator = torch.Generator().manual_seed(seed)
         self.updates = 0
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.actor = Actor(config, encoder, latent_dim, squash)
-            self.critic = Critic(config, encoder, latent_dim)
+            self.critic = Critic(config, encoder, ACTION_DIM if self.prior else latent_dim, self.bf16)
         self.policy, self.target = self.actor.policy, copy.deepcopy(self.critic)
         # A shared encoder learns from the critics' loss only and is its own target (Yarats et al., 2022).
         shared = config.shared_encoder
@@ -104,21 +118,24 @@ class Agent:
         z = torch.from_numpy(batch.latents)
         maps = self.trunk(now)
         target = self._target(batch, after)
-        q = self.critic(maps, z)
+        q = self.critic(maps, z if self.prior is None else torch.from_numpy(batch.actions))
         wanted = target.expand_as(q)
-        critic_loss = F.mse_loss(q, wanted) if c.value_loss == "mse" else F.binary_cross_entropy_with_logits(q, wanted)
+        loss_of = F.mse_loss if c.value_loss == "mse" else F.binary_cross_entropy_with_logits
+        errors = loss_of(q, wanted, reduction="none")
+        critic_loss = (errors * torch.from_numpy(batch.weights)).mean() if c.unbiased else errors.mean()
 
         mean, log_std = self.policy(maps.detach() if c.shared_encoder else self.actor.trunk(now))
         z_new, log_prob = self.policy.sample(mean, log_std, torch.randn(z.shape, generator=self.generator))
-        q_new = self._value(self._frozen_critic(maps.detach(), z_new))
+        q_new = self._value(self._frozen_critic(maps.detach(), self._executed(z_new, now)))
         alpha = self.log_alpha.detach().exp()
         policy_loss = (alpha * self._divergence(z_new, log_prob) - q_new).mean()
         loss = critic_loss + policy_loss
         if self.imitation_weight > 0:
-            chosen = torch.from_numpy(batch.successes)
+            chosen = torch.from_numpy(batch.successes).float()
             if c.imitation_advantage:
-                chosen = chosen & (self._value(q.detach()) > q_new.detach())
-            likelihood = self.policy.log_prob(mean, log_std, z)
+                chosen = chosen * (torch.from_numpy(batch.to_go) - q_new.detach()).clamp(min=0)
+            seen = self.policy(maps) if c.shared_encoder and c.imitation_encoder else (mean, log_std)
+            likelihood = self.policy.log_prob(*seen, z)
             loss = loss - self.imitation_weight * (likelihood * chosen).sum() / size
         if c.auto_entropy:
             loss = loss - self.log_alpha * (log_prob.detach().mean() + c.target_entropy_per_dim * self.latent_dim)
@@ -195,7 +212,7 @@ class Agent:
         maps = self.target_trunk(after)
         mean, log_std = self.policy(maps if c.shared_encoder else self.actor.trunk(after))
         z, log_prob = self.policy.sample(mean, log_std, torch.randn(mean.shape, generator=self.generator))
-        q = self.target(maps, z)
+        q = self.target(maps, self._executed(z, after))
         if c.value_loss == "bce":
             q = torch.sigmoid(q)
         if c.target_critics < c.critics:
@@ -209,8 +226,16 @@ class Agent:
             target = target + c.return_bound * short
         return target.clamp(0, 1) if c.clamp_targets else target
 
+    def _executed(self, z: Tensor, images: Tensor) -> Tensor:
+        """What the critics judge: the latents (B, D) themselves, or the actions (B, 7) that they stand for."""
+        if self.prior is None:
+            return z
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
+            features = self.prior.encode_image(images)
+        return self.prior.decode(z, features=features).clamp(-1, 1)
+
     def _frozen_critic(self, maps: Tensor, z: Tensor) -> Tensor:
-        """Q with gradients for the latents only."""
+        """Q with gradients for the latents, or actions, only."""
         with torch.no_grad():
             features = self.critic.projection(maps)
         return self.critic.ensemble(torch.cat([features, z], -1), frozen=True)
