@@ -44,11 +44,11 @@ def sample_scene(task: Task, catalogue: Catalogue, area: ObjectsConfig, rng: np.
     if task.target is None:
         pool, models = graspable, []
     else:
-        # A task is about one particular object, the first of its category; the others vary.
+        # A task is about one particular object, the first of its category, among the same others every time.
         target = [m for m in graspable if m.category == task.target][:1]
-        pool, models = [m for m in graspable if m.category != task.target], target
         if not target:
             raise ConfigError(f"task {task.name}: the catalogue has no graspable object of category {task.target!r}")
+        pool, models = [], target + [catalogue[name] for name in task.others]
     missing = OBJECTS_IN_SCENE - len(models) - (container is not None)
     if len(pool) < missing:
         raise ConfigError(f"task {task.name}: the catalogue has {len(pool)} {task.split} objects; {missing} are needed")

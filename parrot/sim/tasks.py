@@ -27,24 +27,28 @@ class Task:
     """Category of the object to grasp or place; None: any."""
     container: str | None = None
     """Category of the container or target surface; "*": any of the split; None: there is none."""
+    others: tuple[str, ...] = ()
+    """Names of the other graspable objects of every scene, as in the paper's figure 3; empty: any of the split."""
 
 
-def _test(verb: Literal["grasp", "place"], text: str, target: str, container: str | None = None) -> Task:
+def _test(
+    verb: Literal["grasp", "place"], text: str, target: str, others: tuple[str, ...], container: str | None = None
+) -> Task:
     where = "on" if container in ("checkerboard", "cube") else "in"
     name = f"place_{target}_{where}_{container}" if container else f"grasp_{target}"
     camel = "".join(word.capitalize() for word in name.split("_"))
-    return Task(name, f"parrot/{camel}-v0", text, verb, "test", target, container)
+    return Task(name, f"parrot/{camel}-v0", text, verb, "test", target, container, others)
 
 
 _ALL = (
-    _test("grasp", "Pick up the can and hold it above the table.", "can"),
-    _test("grasp", "Pick up the vase and hold it above the table.", "vase"),
-    _test("grasp", "Pick up the baseball cap and hold it above the table.", "cap"),
-    _test("grasp", "Pick up the mug and hold it above the table.", "mug"),
-    _test("place", "Pick up the can and place it in the pan.", "can", "pan"),
-    _test("place", "Pick up the vase and put it in the basket.", "vase", "basket"),
-    _test("place", "Place the chair on top of the checkerboard.", "chair", "checkerboard"),
-    _test("place", "Pick the baseball cap and place it on the marble cube.", "cap", "cube"),
+    _test("grasp", "Pick up the can and hold it above the table.", "can", ("blue_vase", "wooden_chair")),
+    _test("grasp", "Pick up the vase and hold it above the table.", "vase", ("soda_can", "wooden_chair")),
+    _test("grasp", "Pick up the baseball cap and hold it above the table.", "cap", ("soda_can", "wooden_chair")),
+    _test("grasp", "Pick up the mug and hold it above the table.", "mug", ("clay_vase", "team_cap")),
+    _test("place", "Pick up the can and place it in the pan.", "can", ("wooden_chair",), "pan"),
+    _test("place", "Pick up the vase and put it in the basket.", "vase", ("soda_can",), "basket"),
+    _test("place", "Place the chair on top of the checkerboard.", "chair", ("coffee_mug",), "checkerboard"),
+    _test("place", "Pick the baseball cap and place it on the marble cube.", "cap", ("coffee_can",), "cube"),
     Task("collect_grasp", "parrot/CollectGrasp-v0", "Pick up any training object.", "any", "train"),
     Task("collect_place", "parrot/CollectPlace-v0", "Place any training object.", "any", "train", container="*"),
     Task("collect", "parrot/Collect-v0", "Pick up or place any training object.", "any", "train", container="mixed"),
