@@ -18,7 +18,7 @@ __all__ = ["ENCODERS", "FastEncoder", "PaperEncoder", "make_encoder", "normalise
 def normalise(image: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     """uint8 pixels as floats of about zero mean and unit range, channels last in memory."""
     pixels = image.to(dtype, memory_format=torch.channels_last)
-    return pixels.sub_(127.5).div_(63.75)
+    return (pixels - 127.5).div_(63.75)
 
 
 def _channels_last(module: nn.Module) -> None:

@@ -134,8 +134,10 @@ class Agent:
             chosen = torch.from_numpy(batch.successes).float()
             if c.imitation_advantage:
                 chosen = chosen * (torch.from_numpy(batch.to_go) - q_new.detach()).clamp(min=0)
-            seen = self.policy(maps) if c.shared_encoder and c.imitation_encoder else (mean, log_std)
-            likelihood = self.policy.log_prob(*seen, z)
+            seen = mean, log_std
+            if c.shared_encoder and c.imitation_encoder:
+                seen = self.policy(maps)
+            likelihood = self.policy.log_prob(seen[0], seen[1], z)
             loss = loss - self.imitation_weight * (likelihood * chosen).sum() / size
         if c.auto_entropy:
             loss = loss - self.log_alpha * (log_prob.detach().mean() + c.target_entropy_per_dim * self.latent_dim)

@@ -25,7 +25,8 @@ def filled(rng, discount=0.97, episodes=8):
     for i in range(episodes):
         replay.append(
             rng.integers(0, 256, (10, 48, 48, 3), dtype=np.uint8), rng.normal(size=(10, 7)).astype(np.float32),
-            rng.uniform(-1, 1, (10, 7)).astype(np.float32), np.eye(10, dtype=np.float32)[9] * (i % 2), success=i % 2 == 1, terminated=i % 2 == 1,
+            rng.uniform(-1, 1, (10, 7)).astype(np.float32), np.eye(10, dtype=np.float32)[9] * (i % 2),
+            success=i % 2 == 1, terminated=i % 2 == 1,
         )  # fmt: skip
     return replay
 
