@@ -81,8 +81,12 @@ def generate_launch_description() -> LaunchDescription:
     learner.update({name: argument(name, int) for name in ("seed", "episodes", "eval_before", "eval_after")})
     learner.update({name: argument(name, float) for name in ("minutes", "solved_success")})
     world = {name: argument(name) for name in ("task", "robot", "run_dir")}
-    world.update(seed=argument("seed", int), recorded=argument("record", bool), terminate_on_success=True)
+    # The paper's episodes go on after success; the fast preset's end there.
+    ends = PythonExpression(["'", LaunchConfiguration("preset"), "' != 'paper'"])
+    world.update(seed=argument("seed", int), terminate_on_success=ParameterValue(ends, value_type=bool))
     prior = {name: argument(name) for name in ("prior", "robot")}
+    for parameters in (learner, world, prior):
+        parameters["recorded"] = argument("record", bool)
     bag = {name: argument(name) for name in ("bag", "task", "robot")}
     with_prior = IfCondition(PythonExpression(["'", LaunchConfiguration("algo"), "' != 'sac'"]))
     return LaunchDescription(

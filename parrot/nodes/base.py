@@ -15,6 +15,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.clock import Clock, ClockType
 from rclpy.executors import Executor, SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.publisher import Publisher
 from rclpy.signals import SignalHandlerOptions
 from std_msgs.msg import Header
 
@@ -32,6 +33,12 @@ IDLE = 0.1
 
 REPEAT = 2.0
 """Seconds between two complaints about the same kind of message."""
+
+RECORDERS = {"recorder_node", "rosbag2_recorder"}
+"""Names of the nodes that record: ours, and `ros2 bag record`'s."""
+
+RECORDER_TIMEOUT = 30.0
+"""Seconds that the loop waits for a recorder which was promised."""
 
 LINGER = 1.5
 """Seconds at most that a node which was told to end goes on receiving."""
@@ -52,6 +59,7 @@ class GraphNode(Node, Generic[Config]):
         self.failure: BaseException | None = None
         """What a callback raised; it ends the node."""
         self._refused_at: dict[str, float] = {}
+        self._born, self._recorder_awaited = time.monotonic(), False
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._diagnostics = self.create_publisher(DiagnosticArray, topics.DIAGNOSTICS, 10)
         self.every(1.0, self._report)
@@ -86,6 +94,25 @@ class GraphNode(Node, Generic[Config]):
         if now - self._refused_at.get(what, -REPEAT) >= REPEAT:
             self._refused_at[what] = now
             self.get_logger().error(f"{what} refused ({count} so far): {error}")
+
+    def recorder_hears(self, *publishers: Publisher) -> bool:
+        """Whether a recorder receives what these publish, if one was promised; after a while we go on without."""
+        if not getattr(self.config, "recorded", False) or self._recorder_awaited:
+            return True
+        for publisher in publishers:
+            readers = self.get_subscriptions_info_by_topic(publisher.topic_name)
+            # The graph lists a reader before this publisher has found it: what is said until then is not recorded.
+            found = {info.node_name for info in readers} & RECORDERS
+            if not found or publisher.get_subscription_count() < len(readers):
+                break
+        else:
+            self._recorder_awaited = True
+            return True
+        if time.monotonic() - self._born < RECORDER_TIMEOUT:
+            return False
+        self._recorder_awaited = True
+        self.warn(f"no recorder has come within {RECORDER_TIMEOUT:g} s; going on without")
+        return True
 
     def warn(self, message: str) -> None:
         """Says something loudly."""

@@ -37,6 +37,8 @@ class PriorNodeConfig:
     """The robot, which the prior must have been trained on."""
     threads: Annotated[int, Range(1, 64)] = 1
     """Threads that the network may use; more than one does not pay for one image at a time."""
+    recorded: bool = False
+    """Wait for a recorder before the first action, so that the bag lacks nothing; the latent is repeated until then."""
     image_timeout: Annotated[float, Range(0.1, 3600.0)] = 2.0
     """Seconds that a latent waits for its image before the node complains, and goes on waiting."""
 
@@ -99,6 +101,8 @@ class PriorNode(GraphNode[PriorNodeConfig]):
 
     def on_latent(self, message: JointState) -> None:
         """Answers a latent, now or as soon as its image is here."""
+        if not self.recorder_hears(self.actions):
+            return
         stamp = nanoseconds(message.header.stamp)
         try:
             latent = vector_from(message, self.latent_names, "latent")

@@ -41,6 +41,8 @@ class RLNodeConfig:
     """Hyper-parameters: `fast` for two CPU cores, `paper` for Table 1 and Figure 9."""
     changes: str = ""
     """Changes to the preset, FIELD=VALUE separated by semicolons, e.g. "n_step=1; shift=0"."""
+    recorded: bool = False
+    """Wait for a recorder before the first latent, so that the bag lacks nothing; the image is repeated until then."""
     start_timeout: Annotated[float, Range(1.0, 3600.0)] = 60.0
     """Seconds to wait for the first image before the node gives up."""
     answer_timeout: Annotated[float, Range(1.0, 3600.0)] = 10.0
@@ -87,6 +89,8 @@ class RLNode(GraphNode[RLNodeConfig]):
     def on_image(self, message: Image) -> None:
         """Acts on a new image; on a repeated one says again what was said, for somebody missed it."""
         self.heard_at = time.monotonic()
+        if not self.recorder_hears(self.answers):
+            return
         try:
             image = image_from(message)
         except SpaceError as error:

@@ -26,13 +26,6 @@ from parrot.spaces import ACTION_NAMES, OUTCOME_NAMES, Outcome
 __all__ = ["SimNode", "SimNodeConfig", "main"]
 
 
-RECORDERS = {"recorder_node", "rosbag2_recorder"}
-"""Names of the nodes that record: ours, and that of `ros2 bag record`."""
-
-RECORDER_TIMEOUT = 30.0
-"""Seconds to wait for one of them."""
-
-
 @dataclass(frozen=True)
 class SimNodeConfig:
     """Parameters of sim_node."""
@@ -178,7 +171,7 @@ class SimNode(GraphNode[SimNodeConfig]):
         """Starts once the recorder is there; repeats the image, and complains, while nothing answers."""
         now = time.monotonic()
         if not self.started:
-            self.started = self.recorder_is_there(now)
+            self.started = self.recorder_hears(*filter(None, (self.images, self.outcomes, self.actions)))
             if self.started:
                 self.show()
         elif self.actions is None and now - self.published_at >= self.config.republish_period:
@@ -196,17 +189,6 @@ class SimNode(GraphNode[SimNodeConfig]):
                     f"({self.count_publishers(topics.ACTION)} publish {topics.ACTION}); "
                     "is the prior node, or whoever else publishes actions, running?"
                 )
-
-    def recorder_is_there(self, now: float) -> bool:
-        """Whether the recorder has come, if there is to be one; after a while we go on without."""
-        loop = (topics.IMAGE, topics.ACTION, topics.OUTCOME)
-        readers = [{info.node_name for info in self.get_subscriptions_info_by_topic(topic)} for topic in loop]
-        if not self.config.recorded or all(names & RECORDERS for names in readers):
-            return True
-        if now - self.born < RECORDER_TIMEOUT:
-            return False
-        self.warn(f"no recorder has come within {RECORDER_TIMEOUT:g} s; going on without")
-        return True
 
     # Services.
 

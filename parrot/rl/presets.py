@@ -110,7 +110,11 @@ def paper(**changes: Any) -> SACConfig:
 
 
 def fast(**changes: Any) -> SACConfig:
-    """For two CPU cores: every choice is there because it learns sooner (docs/training.md has the ablation)."""
+    """For two CPU cores: success ends an episode, so a Q-value is a probability of discounted success in [0, 1].
+
+    The policy first imitates its own successes in z, held near N(0, I), while the critics become calibrated; the
+    imitation then fades. `docs/training.md` says what each choice is for.
+    """
     base = paper(
         end_on_success=True, discount=0.97, policy_lr=1e-3, critic_lr=1e-3, lr_warmup=200, batch_size=128,
         updates_per_step=2.0, synchronous=False, start_steps=250, start_successes=2, replay_episodes=6000,

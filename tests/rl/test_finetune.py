@@ -78,7 +78,7 @@ def test_a_stopped_run_goes_on_with_its_count_replay_and_weights(small, tmp_path
             episode(tuning)
         tuning.act(IMAGE)  # an unfinished episode is forgotten
         waited(lambda: tuning._block.statistics[0] > 0)
-        steps, seconds = tuning.status().env_steps, tuning.seconds
+        steps, seconds = tuning.status().env_steps, tuning.folder.rows[-1].seconds
     _, counters = load_checkpoint(tmp_path / "checkpoint")
     assert counters["updates"] > 0
     with open(tmp_path / "episodes.csv", "a") as file:
