@@ -117,7 +117,7 @@ def fast(**changes: Any) -> SACConfig:
     """
     base = paper(
         end_on_success=True, discount=0.97, policy_lr=1e-3, critic_lr=1e-3, lr_warmup=200, batch_size=128,
-        updates_per_step=2.0, synchronous=False, start_steps=250, start_successes=2, replay_episodes=6000,
+        updates_per_step=0.15, synchronous=False, start_steps=250, start_successes=2, replay_episodes=6000,
         target_period=1, target_tau=0.01, entropy_weight=0.003, auto_entropy=False, entropy_in_target=False,
         prior_kl=True, critics=4, value_loss="bce", clamp_targets=True, n_step=3, success_share=0.25, unbiased=True,
         imitation_weight=1.0, imitation_floor=0.1, imitation_updates=6000,
