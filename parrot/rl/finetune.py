@@ -7,7 +7,7 @@ measures the prior and seeds the replay; `train` explores and learns; `after` ev
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -87,7 +87,8 @@ class FineTuning:
         self.config, self.run_dir = config, Path(run_dir)
         start = start_of(config.algo, config.sac, config.prior, config.seed)
         self.latent_dim, self._squash = start.latent_dim, start.squash
-        self._actor = Actor(config.sac, start.encoder, start.latent_dim, start.squash)
+        # For one image at a time, casting the weights to bfloat16 costs more than it saves.
+        self._actor = Actor(replace(config.sac, bf16=False), start.encoder, start.latent_dim, start.squash)
         self.folder = RunFolder(self.run_dir, config, start.latent_dim)
         self._learner: LearnerProcess | None = None
         self._block: SharedBlock | None = None

@@ -37,7 +37,7 @@ PUBLISH_SECONDS = 0.5
 REPORT_SECONDS = 2.0
 """Between two reports of the losses."""
 
-STOP_SECONDS = 4.0
+STOP_SECONDS = 3.0
 """A learner that has not saved and ended by then is killed; its last checkpoint stays."""
 
 NICE = 5
