@@ -21,12 +21,10 @@ def tasks() -> None:
     """Show every task: its name, Gymnasium id and text."""
     from parrot.sim.tasks import TASKS
 
-    table = Table()
-    for column in ("task", "Gymnasium id", "objects"):
-        table.add_column(column, no_wrap=True)
-    table.add_column("what to do")
+    table = Table("task, Gymnasium id", "objects", "what to do")
     for task in TASKS.values():
-        table.add_row(task.name, task.gym_id, "novel" if task.split == "test" else "training", task.text)
+        novel = "novel" if task.split == "test" else "training"
+        table.add_row(f"{task.name}\n[dim]{task.gym_id}[/]", novel, task.text)
     Console().print(table)
 
 
