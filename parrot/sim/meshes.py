@@ -17,7 +17,7 @@ from parrot.sim.config import RobotConfig
 
 __all__ = ["light_urdf", "triangles"]
 
-_VERSION = 1
+_VERSION = 2
 """Counted up when the way of decimating changes, so that old caches are left alone."""
 
 _SMALLEST = 20
@@ -75,9 +75,13 @@ def _decimate(meshes: dict[Path, Path], budget: int) -> None:
     """Shares the triangles out by surface area: what looks large keeps more of them."""
     import trimesh
 
+    loaded = {path: trimesh.load_mesh(path) for path in meshes}
+    everything = budget >= sum(len(mesh.faces) for mesh in loaded.values())
     bodies = {}
-    for path in meshes:
-        mesh = trimesh.load_mesh(path)
+    for path, mesh in loaded.items():
+        if everything:
+            bodies[path] = [mesh]
+            continue
         # Screws and other small or hidden bodies cost triangles and are not seen at 48x48; simplifying each body by
         # itself reaches its budget where simplifying them together stops short or tears holes.
         bodies[path] = [b for b in mesh.split(only_watertight=False) if b.area > _SMALLEST_BODY * mesh.area] or [mesh]
