@@ -34,7 +34,7 @@ class FineTuneConfig:
     """Weights of the prior; none: the one that comes with parrot."""
     robot: str = "xarm6"
     """Name of the robot's YAML; recorded with the episodes."""
-    renderer: str = "tiny"
+    renderer: str = "pybullet-tiny"
     """What draws the images; recorded with the episodes."""
     seed: int = 0
     """Of the run: weights, noise, draws."""
