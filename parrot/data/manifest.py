@@ -88,7 +88,7 @@ class Manifest:
     robot: str
     """Name of the robot's YAML, e.g. `xarm6`."""
     renderer: str
-    """What drew the images, e.g. `pybullet-tiny`, `pybullet-egl`, or `camera` for a real one. Pictures of different renderers differ."""
+    """What drew the images, e.g. `pybullet-tiny`, or `camera` for a real one. Pictures of two renderers differ."""
     camera: Any = None
     """Where the camera stands and what it sees; whatever JSON the simulator or the driver describes it by."""
     action_scale: Any = None
