@@ -1,8 +1,8 @@
 """The scripted policies that make prior data (paper, appendix C.2, Algorithms 2 and 3).
 
 They read the simulator's privileged state. Beyond the paper's text they come down onto an object along a cone, so
-that the fingers straddle it instead of pushing it over, turn the gripper across the narrow side of long objects, and
-bring the gripper back upright.
+that the fingers straddle it instead of pushing it over, close within half the paper's threshold, turn the gripper
+across the narrow side of long objects, and bring the gripper back upright.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ NOISE = 0.1
 """Standard deviation of the noise on every component of the action (paper, Algorithms 2 and 3)."""
 
 _THRESHOLD = 0.02
-"""Metres from the target point at which the gripper closes, or lets go (paper, Algorithms 2 and 3)."""
+"""Metres from the target point (paper, Algorithms 2 and 3): letting go happens within it, closing within half of it."""
 
 _CONE = 2.0
 """Metres that the tool stays above the grasp point for each metre still to go sideways."""

@@ -28,7 +28,7 @@ class Task:
     container: str | None = None
     """Category of the container or target surface; "*": any of the split; None: there is none."""
     others: tuple[str, ...] = ()
-    """Names of the other graspable objects of every scene, as in the paper's figure 3; empty: any of the split."""
+    """Names of the other graspable objects of every scene, a choice of ours that makes a task easier; empty: any."""
 
 
 def _test(
