@@ -96,7 +96,9 @@ class Learner:
     def update(self, report: bool = False) -> dict[str, float]:
         """One update; returns the losses if a report is wanted."""
         c = self.agent.config
-        batch = self.replay.sample(c.batch_size, self.rng, n_step=c.n_step, success_share=c.success_share)
+        batch = self.replay.sample(
+            c.batch_size, self.rng, n_step=c.n_step, success_share=c.success_share, finite_horizon=c.finite_horizon
+        )
         return self.agent.update(batch, report)
 
 

@@ -17,6 +17,9 @@ class SACConfig:
     end_on_success: bool = False
     """Whether an episode ends when the objective is met; the environment must agree. If so, `entropy_in_target` has to
     be off: the entropy still to come would make a policy dislike to end."""
+    finite_horizon: bool = False
+    """Count a time limit as an end without success, and tell the critics, not the policy, how many steps are left.
+    Else values are bootstrapped beyond the limit, and critics learn slowly, if ever, that a policy fails."""
     discount: float = 0.99
     """Discount factor of one control step."""
     policy_lr: float = 3e-4
@@ -79,8 +82,12 @@ class SACConfig:
     """Updates over which it decays, linearly."""
     imitation_encoder: bool = False
     """Let the imitation train a shared encoder too; else the critics' loss alone does."""
-    imitation_advantage: bool = False
-    """Imitate by how much better an episode went than the critics expect of the policy (Oh et al., 2018)."""
+    advantage_temperature: float = 0.0
+    """If above 0, every latent of the replay is imitated by exp(advantage / this) (Peng et al., 2019)."""
+    advantage_limit: float = 20.0
+    """Largest of these weights."""
+    q_weight: float = 1.0
+    """Weight of the critics' gradient in the policy's loss."""
 
     encoder: Literal["paper", "fast"] = "paper"
     """Architecture of the image encoder, one of the prior's."""

@@ -118,7 +118,9 @@ class Agent:
         z = torch.from_numpy(batch.latents)
         maps = self.trunk(now)
         target = self._target(batch, after)
-        q = self.critic(maps, z if self.prior is None else torch.from_numpy(batch.actions))
+        elapsed = torch.from_numpy(batch.elapsed) if c.finite_horizon else None
+        features = self.critic.projection(maps)
+        q = self.critic.judge(features, z if self.prior is None else torch.from_numpy(batch.actions), elapsed)
         wanted = target.expand_as(q)
         loss_of = F.mse_loss if c.value_loss == "mse" else F.binary_cross_entropy_with_logits
         errors = loss_of(q, wanted, reduction="none")
@@ -126,14 +128,16 @@ class Agent:
 
         mean, log_std = self.policy(maps.detach() if c.shared_encoder else self.actor.trunk(now))
         z_new, log_prob = self.policy.sample(mean, log_std, torch.randn(z.shape, generator=self.generator))
-        q_new = self._value(self._frozen_critic(maps.detach(), self._executed(z_new, now)))
+        q_new = self._value(self.critic.judge(features.detach(), self._executed(z_new, now), elapsed, frozen=True))
         alpha = self.log_alpha.detach().exp()
-        policy_loss = (alpha * self._divergence(z_new, log_prob) - q_new).mean()
+        policy_loss = (alpha * self._divergence(z_new, log_prob) - c.q_weight * q_new).mean()
         loss = critic_loss + policy_loss
         if self.imitation_weight > 0:
             chosen = torch.from_numpy(batch.successes).float()
-            if c.imitation_advantage:
-                chosen = chosen * (torch.from_numpy(batch.to_go) - q_new.detach()).clamp(min=0)
+            if c.advantage_temperature > 0:
+                advantage = target - q_new.detach()
+                chosen = (advantage / c.advantage_temperature).exp().clamp(max=c.advantage_limit)
+                chosen = chosen / chosen.mean()
             seen = mean, log_std
             if c.shared_encoder and c.imitation_encoder:
                 seen = self.policy(maps)
@@ -214,7 +218,8 @@ class Agent:
         maps = self.target_trunk(after)
         mean, log_std = self.policy(maps if c.shared_encoder else self.actor.trunk(after))
         z, log_prob = self.policy.sample(mean, log_std, torch.randn(mean.shape, generator=self.generator))
-        q = self.target(maps, self._executed(z, after))
+        elapsed = torch.from_numpy(batch.next_elapsed) if c.finite_horizon else None
+        q = self.target(maps, self._executed(z, after), elapsed)
         if c.value_loss == "bce":
             q = torch.sigmoid(q)
         if c.target_critics < c.critics:
@@ -235,12 +240,6 @@ class Agent:
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
             features = self.prior.encode_image(images)
         return self.prior.decode(z, features=features).clamp(-1, 1)
-
-    def _frozen_critic(self, maps: Tensor, z: Tensor) -> Tensor:
-        """Q with gradients for the latents, or actions, only."""
-        with torch.no_grad():
-            features = self.critic.projection(maps)
-        return self.critic.ensemble(torch.cat([features, z], -1), frozen=True)
 
     def _value(self, q: Tensor) -> Tensor:
         """One opinion (B,) of the ensemble's (E, B): the lower one of a pair, else the mean (Chen et al., 2021)."""

@@ -14,7 +14,7 @@ from parrot.sim import objectives
 from parrot.sim.config import RobotConfig, load_robot, load_scene
 from parrot.sim.objects.catalogue import Catalogue, load_catalogue
 from parrot.sim.scenes import sample_scene
-from parrot.sim.scripted import NOISE, ScriptedPolicy
+from parrot.sim.scripted import NOISE, ScriptedPolicy, miss
 from parrot.sim.tasks import get_task
 from parrot.sim.world import World
 from parrot.spaces import ACTION_DIM, EPISODE_STEPS, IMAGE_SHAPE, IMAGE_SIZE, check_action
@@ -75,6 +75,8 @@ class ManipulationEnv(gymnasium.Env[NDArray[np.uint8], NDArray[np.float32]]):
         super().reset(seed=seed)
         self.scene = sample_scene(self.task, self.catalogue, self.world.scene.objects, self.np_random)
         self.world.place(self.scene.objects)
+        if self.task.after_miss and not miss(self.world, self.scene.target, self.np_random):
+            self.world.place(self.scene.objects)
         self._step = 0
         noise = float((options or {}).get("noise", NOISE))
         self._script = ScriptedPolicy(self.world, self.scene.target, self.scene.container, noise)

@@ -2,7 +2,8 @@
 
 They read the simulator's privileged state. Beyond the paper's text they come down onto an object along a cone, so
 that the fingers straddle it instead of pushing it over, close within half the paper's threshold, turn the gripper
-across the narrow side of long objects, and bring the gripper back upright.
+across the narrow side of long objects, and bring the gripper back upright. As in Algorithm 2 the distance to the object
+comes first: a script that has closed on nothing opens and comes again.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from parrot.sim.objectives import LIFT_HEIGHT
 from parrot.sim.world import World
 
-__all__ = ["NOISE", "ScriptedPolicy"]
+__all__ = ["NOISE", "ScriptedPolicy", "miss"]
 
 NOISE = 0.1
 """Standard deviation of the noise on every component of the action (paper, Algorithms 2 and 3)."""
@@ -32,6 +33,15 @@ _FUNNEL = 0.006
 _CLOSED_STEPS = 2
 """Control steps that the gripper needs to close on an object."""
 
+_LOST = 0.05
+"""Metres between closed fingers and the grasp point at which the object is not between them."""
+
+_BESIDE = (0.03, 0.09)
+"""Metres, from and to, by which a grasp that is to miss goes past the object."""
+
+_MISS_STEPS = 16
+"""Control steps after which such a grasp is given up, for example since the arm cannot reach there."""
+
 _RAISED = LIFT_HEIGHT + 0.05
 """Metres above its start at which an object counts as raised high enough."""
 
@@ -40,10 +50,26 @@ _DROP_CLEARANCE = 0.03
 
 
 class ScriptedPolicy:
-    """Grasps `target`; with a `container`, also carries it there and lets go. One object per episode."""
+    """Grasps `target`; with a `container`, also carries it there and lets go. One object per episode.
 
-    def __init__(self, world: World, target: str, container: str | None = None, noise: float = NOISE) -> None:
+    Args:
+        world: where.
+        target: name of the object.
+        container: name of where it goes; None: it is lifted and held.
+        noise: standard deviation of the noise on every component of the action.
+        beside: metres (x, y) by which to aim past the object.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        target: str,
+        container: str | None = None,
+        noise: float = NOISE,
+        beside: tuple[float, float] = (0.0, 0.0),
+    ) -> None:
         self._world, self._target, self._container, self._noise = world, target, container, noise
+        self._beside = np.array([*beside, 0.0])
         self._closed = 0
         self._place_attempted = False
 
@@ -54,12 +80,19 @@ class ScriptedPolicy:
         action = np.clip(action, -1, 1)
         return np.clip(action + rng.normal(0, self._noise, 7), -1, 1).astype(np.float32)
 
+    @property
+    def closed(self) -> bool:
+        """Whether the gripper has closed, on the object or on nothing."""
+        return self._closed >= _CLOSED_STEPS
+
     def _grasp(self) -> NDArray[np.float64]:
         """Algorithm 2."""
         world, model = self._world, self._world.objects[self._target].model
-        point = world.to_world(self._target, [*model.grasp_xy, model.grasp_height])
+        point = world.to_world(self._target, [*model.grasp_xy, model.grasp_height]) + self._beside
         error = point - world.arm.tool()
         turn = self._turn()
+        if self.closed and np.linalg.norm(error) > _LOST:
+            self._closed = 0
         action = np.zeros(7)
         if not self._closed and (np.linalg.norm(error) > _THRESHOLD / 2 or abs(turn) > 0.2):
             sideways = max(0.0, math.hypot(*error[:2]) - _FUNNEL) + 0.05 * max(0.0, abs(turn) - 0.2)
@@ -86,7 +119,7 @@ class ScriptedPolicy:
         error = drop - world.pose(self._target)[0]
         far = np.linalg.norm(error) > _THRESHOLD
         # Carry only what hangs clear of the table and of the container's rim.
-        if self._closed < _CLOSED_STEPS or (self._height() < LIFT_HEIGHT / 2 and far):
+        if not self.closed or (self._height() < LIFT_HEIGHT / 2 and far):
             return self._grasp()
         if far:
             action[:3] = error / world.robot.action_scale.translation
@@ -122,3 +155,21 @@ class ScriptedPolicy:
         """Turns roll and pitch, which noise makes wander, back to pointing down."""
         rpy, scale = self._world.arm.rpy, self._world.robot.action_scale.rotation
         return np.array([-rpy[0] / scale, -rpy[1] / scale, 0.0])
+
+
+def miss(world: World, target: str, rng: np.random.Generator) -> bool:
+    """Closes the gripper beside the object and raises it a little, empty; False if it caught something after all.
+
+    Demonstrations that are kept hardly ever miss, so a prior made of nothing else never tries again: it takes fingers
+    that are closed for fingers that hold.
+    """
+    angle, distance = rng.uniform(0, 2 * math.pi), rng.uniform(*_BESIDE)
+    script = ScriptedPolicy(world, target, beside=(distance * math.cos(angle), distance * math.sin(angle)))
+    for _ in range(_MISS_STEPS):
+        world.step(script.action(rng))
+        if script.closed:
+            break
+    rise = np.array([0, 0, 1, 0, 0, 0, -1.0])
+    for _ in range(rng.integers(1, 6)):
+        world.step(np.clip(rise + rng.normal(0, NOISE, 7), -1, 1))
+    return not any(world.held(name) for name in world.objects)

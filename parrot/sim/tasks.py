@@ -29,6 +29,8 @@ class Task:
     """Category of the container or target surface; "*": any of the split; None: there is none."""
     others: tuple[str, ...] = ()
     """Names of the other graspable objects of every scene, a choice of ours that makes a task easier; empty: any."""
+    after_miss: bool = False
+    """Whether an episode begins where a grasp has just missed, with the gripper closed and empty."""
 
 
 def _test(
@@ -52,6 +54,10 @@ _ALL = (
     Task("collect_grasp", "parrot/CollectGrasp-v0", "Pick up any training object.", "any", "train"),
     Task("collect_place", "parrot/CollectPlace-v0", "Place any training object.", "any", "train", container="*"),
     Task("collect", "parrot/Collect-v0", "Pick up or place any training object.", "any", "train", container="mixed"),
+    Task(
+        "recover", "parrot/Recover-v0", "Pick up or place any training object after a missed grasp.", "any", "train",
+        container="mixed", after_miss=True,
+    ),
     Task("novel", "parrot/Novel-v0", "Pick up any of three novel objects.", "any", "test"),
 )
 
