@@ -33,6 +33,7 @@ def train(
     steps: int | None = None,
     batch: int | None = None,
     lr: float | None = None,
+    init: Path | None = None,
     seed: int = 0,
     device: str | None = None,
     threads: int | None = None,
@@ -47,6 +48,8 @@ def train(
         steps: Gradient steps; default: the preset's.
         batch: State-action pairs for each step; default: the preset's.
         lr: Learning rate; default: the preset's.
+        init: A prior whose weights are the start, of the same preset, such as the one that comes with parrot; default:
+            random weights.
         seed: Of the weights, the split, the batches and the noise.
         device: cpu or cuda; default: cuda if there is one.
         threads: CPU threads; default: all cores.
@@ -57,7 +60,7 @@ def train(
     from parrot.prior.train import Trainer
 
     _use_threads(threads)
-    given = {"minutes": minutes, "steps": steps, "batch": batch, "lr": lr}
+    given = {"minutes": minutes, "steps": steps, "batch": batch, "lr": lr, "init": str(init) if init else None}
     config = _preset(preset, seed=seed, **{name: value for name, value in given.items() if value is not None})
     console = Console()
     trainer = Trainer(Dataset.open(dataset), config, out, device)

@@ -67,6 +67,8 @@ class TrainConfig:
     """Deviation of the half-normal noise that moves clipped actions outwards: where they were before clipping."""
     held_out: float = 0.02
     """Fraction of the episodes kept for the held-out likelihood, at most 500 episodes."""
+    init: str = ""
+    """File of the prior whose weights are the start, of the same architecture; empty: random weights."""
     seed: int = 0
     """Seed of the weights, the split, the batches and the noise."""
 

@@ -12,22 +12,24 @@ import io
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.utils.tensorboard import SummaryWriter
 
 from parrot.data.dataset import Dataset
 from parrot.durable import write_text
-from parrot.errors import RunError
+from parrot.errors import RunError, WeightsError
 from parrot.prior.batches import Batch, Batches, held_out_batch, split_episodes
 from parrot.prior.card import make_card, write_card
 from parrot.prior.checkpoint import Position, load_checkpoint, read_position, save_checkpoint
 from parrot.prior.encoder import training_autocast
 from parrot.prior.flow import FlowPrior
 from parrot.prior.presets import TrainConfig
-from parrot.prior.weights import save_prior
+from parrot.prior.weights import load_prior, save_prior
 
 __all__ = ["Metrics", "Trainer", "learning_rate"]
 
@@ -56,6 +58,25 @@ class Metrics:
     """Since the last row."""
 
 
+def _start(config: TrainConfig, dataset: Dataset, steps: NDArray[np.int64]) -> FlowPrior:
+    """The prior before its first gradient step: random, or the one to start from."""
+    if config.init:
+        prior = load_prior(config.init, str(dataset.manifest.robot))
+        if not isinstance(prior, FlowPrior) or prior.config != config.model:
+            raise WeightsError(
+                f"{config.init}: a prior of another architecture, {prior.config}; "
+                f"this preset trains {config.model}: choose the preset that made it, or start without --init"
+            )
+        return prior.train()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        prior = FlowPrior(config.model)
+    if config.model.standardise:
+        actions = torch.from_numpy(dataset.actions[steps])
+        prior.standardise(actions.mean(0), actions.std(0))
+    return prior
+
+
 def learning_rate(config: TrainConfig, step: int, progress: float) -> float:
     """The learning rate of a step at that progress (0 to 1) through the training."""
     rate = config.lr * min(1.0, (step + 1) / max(1, config.warmup))
@@ -76,19 +97,16 @@ class Trainer:
         Raises:
             RunError: `out` holds a training with other settings or on other data.
             DatasetError: the dataset has fewer than two episodes.
+            WeightsError: the prior to start from is missing, foreign or of another architecture.
         """
         self.dataset, self.config, self.out = dataset, config, Path(out)
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         steps, held_out = split_episodes(dataset, config.held_out, config.seed)
         self.batches = Batches(dataset, steps, config)
         self.held_out = held_out_batch(dataset, held_out, config)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(config.seed)
-            self.prior = FlowPrior(config.model)
-        if config.model.standardise:
-            actions = torch.from_numpy(dataset.actions[steps])
-            self.prior.standardise(actions.mean(0), actions.std(0))
-        self.prior.to(self.device)
+        # What goes on from a checkpoint needs no other start, nor the file that it once came from.
+        fresh = replace(config, init="") if self.checkpoint.exists() else config
+        self.prior = _start(fresh, dataset, steps).to(self.device)
         self.average = copy.deepcopy(self.prior).eval().requires_grad_(False)
         self.optimizer = torch.optim.AdamW(
             self.prior.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=True
@@ -214,9 +232,9 @@ class Trainer:
         position = read_position(self.checkpoint)
         was, now = ({**config, **config["model"]} for config in (position.config, asdict(self.config)))
         for name, value in now.items():
-            if name not in (*_EXTENDABLE, "model") and was.get(name) != value:
+            if name not in (*_EXTENDABLE, "model") and was.get(name, value) != value:
                 raise RunError(
-                    f"{self.out} holds a training with {name} {was.get(name)!r}, not {value!r}; "
+                    f"{self.out} holds a training with {name} {was[name]!r}, not {value!r}; "
                     "choose another --out or the same settings"
                 )
         if position.data != self.dataset.checksum():

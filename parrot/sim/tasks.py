@@ -55,8 +55,13 @@ _ALL = (
     Task("collect_place", "parrot/CollectPlace-v0", "Place any training object.", "any", "train", container="*"),
     Task("collect", "parrot/Collect-v0", "Pick up or place any training object.", "any", "train", container="mixed"),
     Task(
-        "recover", "parrot/Recover-v0", "Pick up or place any training object after a missed grasp.", "any", "train",
-        container="mixed", after_miss=True,
+        "recover",
+        "parrot/Recover-v0",
+        "Pick up or place any training object after a missed grasp.",
+        "any",
+        "train",
+        container="mixed",
+        after_miss=True,
     ),
     Task("novel", "parrot/Novel-v0", "Pick up any of three novel objects.", "any", "test"),
 )

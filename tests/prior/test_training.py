@@ -8,7 +8,7 @@ import torch
 from prior_blobs import SMALL, scenes, write_dataset
 
 from parrot.data.dataset import Dataset
-from parrot.errors import DatasetError, RunError
+from parrot.errors import DatasetError, RunError, WeightsError
 from parrot.prior import batches as batches_module
 from parrot.prior import load_prior, train
 from parrot.prior.batches import Batches, dequantise, shift_images, split_episodes
@@ -64,6 +64,27 @@ def test_the_folder_holds_a_usable_prior_with_its_card(dataset, tmp_path):
     assert loaded.card["episodes"] == 30
     assert "toy-arm" in (tmp_path / "prior.md").read_text()
     assert list(tmp_path.glob("events.out.tfevents*"))
+
+
+def test_a_training_starts_from_another_prior_and_needs_its_file_no_more_when_it_goes_on(dataset, tmp_path):
+    first = Trainer(dataset, SMALL, tmp_path / "first", device="cpu").run()
+    start = tmp_path / "first" / "prior.safetensors"
+    config = replace(SMALL, init=str(start))
+    trainer = Trainer(dataset, config, tmp_path / "second", device="cpu")
+    assert all(torch.equal(value, state(first)[name]) for name, value in state(trainer.prior).items())
+    with pytest.raises(StoppedError):
+        trainer.run(stop_at(5))
+    start.unlink()
+    assert Trainer(dataset, config, tmp_path / "second", device="cpu").step == 5
+    with pytest.raises(WeightsError, match="there is no such prior"):
+        Trainer(dataset, config, tmp_path / "third", device="cpu")
+
+
+def test_a_start_of_another_architecture_is_refused(dataset, tmp_path):
+    Trainer(dataset, SMALL, tmp_path / "first", device="cpu").run()
+    wider = replace(SMALL, model=replace(SMALL.model, hidden=24), init=str(tmp_path / "first" / "prior.safetensors"))
+    with pytest.raises(WeightsError, match="another architecture"):
+        Trainer(dataset, wider, tmp_path / "second", device="cpu")
 
 
 def test_a_finished_training_does_nothing_more_but_can_be_extended(dataset, tmp_path):
