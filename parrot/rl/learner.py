@@ -216,9 +216,7 @@ def main(fd: int, spec: LearnerSpec) -> None:
     torch.set_num_threads(spec.threads)
     folder = Path(spec.folder)
     start = start_of(spec.algo, spec.config, spec.prior, spec.seed)
-    agent = Agent(
-        spec.config, start.encoder, start.latent_dim, squash=start.squash, seed=spec.seed, prior=start.prior
-    )
+    agent = Agent(spec.config, start.encoder, start.latent_dim, squash=start.squash, seed=spec.seed, prior=start.prior)
     parameters = agent.actor.parameters
     block = SharedBlock(
         sum(p.numel() for p in parameters), spec.config.replay_episodes, start.latent_dim, spec.config.discount, fd

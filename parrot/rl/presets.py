@@ -68,8 +68,6 @@ class SACConfig:
     """Clamp targets to [0, 1]; right where success ends the episode with reward 1."""
     n_step: int = 1
     """Rewards summed before bootstrapping."""
-    return_bound: float = 0.0
-    """How far targets are raised to the discounted return that the episode had (Wilcox et al., 2022)."""
     success_share: float = 0.0
     """Share of each batch drawn from successful episodes."""
     unbiased: bool = False
@@ -80,14 +78,8 @@ class SACConfig:
     """What this weight decays to."""
     imitation_updates: int = 5000
     """Updates over which it decays, linearly."""
-    imitation_encoder: bool = False
-    """Let the imitation train a shared encoder too; else the critics' loss alone does."""
-    advantage_temperature: float = 0.0
-    """If above 0, every latent of the replay is imitated by exp(advantage / this) (Peng et al., 2019)."""
-    advantage_limit: float = 20.0
-    """Largest of these weights."""
     q_weight: float = 1.0
-    """Weight of the critics' gradient in the policy's loss."""
+    """Weight of the critics' opinion in the policy's loss."""
 
     encoder: Literal["paper", "fast"] = "paper"
     """Architecture of the image encoder, one of the prior's."""

@@ -36,8 +36,6 @@ class Batch:
     """(B, 48, 48, 3); meaningless where `discounts` is 0."""
     discounts: NDArray[np.float32]
     """(B,) discount of the value at `next_images`; 0 where the task ended the episode."""
-    to_go: NDArray[np.float32]
-    """(B,) discounted return that the episode had from here to its end."""
     successes: NDArray[np.bool_]
     """(B,) whether the episode succeeded."""
     elapsed: NDArray[np.float32]
@@ -76,8 +74,8 @@ class Replay:
         for shape, dtype in _layout(slots, latent_dim, steps):
             arrays.append(np.frombuffer(buffer, dtype, int(np.prod(shape)), at).reshape(shape))
             at += arrays[-1].nbytes
-        self._head, self._lengths, self._rewards, self._to_go, self._latents, self._actions = arrays[:6]
-        self._flags, self._images = arrays[6:]
+        self._head, self._lengths, self._rewards, self._latents, self._actions = arrays[:5]
+        self._flags, self._images = arrays[5:]
         self._seen = -1, False
         self._rows = self._success_rows = np.empty(0, np.int64)
 
@@ -115,9 +113,6 @@ class Replay:
         slot, n = self.episodes % self.slots, len(rewards)
         self._images[slot, :n], self._latents[slot, :n], self._actions[slot, :n] = images, latents, actions
         self._rewards[slot, :n] = rewards
-        total = 0.0
-        for t in reversed(range(n)):
-            total = self._to_go[slot, t] = rewards[t] + self.discount * total
         self._lengths[slot], self._flags[slot] = n, (success, terminated)
         self._head[1] += success
         self._head[2] += n
@@ -174,7 +169,6 @@ class Replay:
             returns=returns,
             next_images=images[slots * self.steps + after],
             discounts=np.where(ended, 0, self.discount**ahead).astype(np.float32),
-            to_go=self._to_go[slots, t],
             successes=successes,
             elapsed=(t[:, None] / self.steps).astype(np.float32),
             next_elapsed=((t + ahead)[:, None] / self.steps).astype(np.float32),
@@ -203,7 +197,6 @@ def _layout(slots: int, latent_dim: int, steps: int) -> list[tuple[tuple[int, ..
         ((8,), np.int64),  # episodes, successes, steps
         ((slots,), np.int64),  # lengths
         ((slots, steps), np.float32),  # rewards
-        ((slots, steps), np.float32),  # returns to go
         ((slots, steps, latent_dim), np.float32),
         ((slots, steps, ACTION_DIM), np.float32),
         ((slots, 2), np.bool_),  # success, terminated

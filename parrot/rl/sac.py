@@ -113,7 +113,7 @@ class Agent:
 
     def update(self, batch: Batch, report: bool = False) -> dict[str, float]:
         """One gradient step on every network; returns the losses if a report is wanted."""
-        c, size = self.config, len(batch.latents)
+        c = self.config
         now, after = self._shifted(batch.images), self._shifted(batch.next_images)
         z = torch.from_numpy(batch.latents)
         maps = self.trunk(now)
@@ -133,16 +133,8 @@ class Agent:
         policy_loss = (alpha * self._divergence(z_new, log_prob) - c.q_weight * q_new).mean()
         loss = critic_loss + policy_loss
         if self.imitation_weight > 0:
-            chosen = torch.from_numpy(batch.successes).float()
-            if c.advantage_temperature > 0:
-                advantage = target - q_new.detach()
-                chosen = (advantage / c.advantage_temperature).exp().clamp(max=c.advantage_limit)
-                chosen = chosen / chosen.mean()
-            seen = mean, log_std
-            if c.shared_encoder and c.imitation_encoder:
-                seen = self.policy(maps)
-            likelihood = self.policy.log_prob(seen[0], seen[1], z)
-            loss = loss - self.imitation_weight * (likelihood * chosen).sum() / size
+            likelihood = self.policy.log_prob(mean, log_std, z)[torch.from_numpy(batch.successes)]
+            loss = loss - self.imitation_weight * likelihood.sum() / len(z)
         if c.auto_entropy:
             loss = loss - self.log_alpha * (log_prob.detach().mean() + c.target_entropy_per_dim * self.latent_dim)
 
@@ -228,9 +220,6 @@ class Agent:
         if c.entropy_in_target:
             value = value - self.log_alpha.exp() * self._divergence(z, log_prob)
         target = torch.from_numpy(batch.returns) + torch.from_numpy(batch.discounts) * value
-        if c.return_bound > 0:
-            short = (torch.from_numpy(batch.to_go) - target).clamp(min=0)
-            target = target + c.return_bound * short
         return target.clamp(0, 1) if c.clamp_targets else target
 
     def _executed(self, z: Tensor, images: Tensor) -> Tensor:

@@ -16,12 +16,10 @@ def add(replay, rewards, *, success=False, terminated=False, first=0):
 
 
 def rows(batch):
-    """By number of the step: return, discount, number of the image bootstrapped from, return to go."""
+    """By number of the step: return, discount, number of the image bootstrapped from."""
     return {
-        int(z[0]): (float(r), float(d), int(n[0, 0, 0]), float(g))
-        for z, r, d, n, g in zip(
-            batch.latents, batch.returns, batch.discounts, batch.next_images, batch.to_go, strict=True
-        )
+        int(z[0]): (float(r), float(d), int(n[0, 0, 0]))
+        for z, r, d, n in zip(batch.latents, batch.returns, batch.discounts, batch.next_images, strict=True)
     }
 
 
@@ -30,8 +28,8 @@ def test_targets_of_a_terminated_episode_match_the_hand_computed_ones(rng):
     add(replay, [0, 0, 0, 0, 1], success=True, terminated=True)
     found = rows(replay.sample(500, rng, n_step=3))
     assert found.keys() == {0, 1, 2, 3, 4}
-    assert found[0] == (0.0, 0.125, 3, 0.0625)  # rewards 0 1 2, then the value at image 3
-    assert found[1] == (0.0, 0.125, 4, 0.125)
+    assert found[0] == (0.0, 0.125, 3)  # rewards 0 1 2, then the value at image 3
+    assert found[1] == (0.0, 0.125, 4)
     assert found[2][:2] == (0.25, 0.0)  # the reward at step 4, two steps later, and nothing behind it
     assert found[3][:2] == (0.5, 0.0)
     assert found[4][:2] == (1.0, 0.0)
@@ -42,10 +40,10 @@ def test_a_truncated_episode_bootstraps_from_its_last_image_and_leaves_its_last_
     add(replay, [1, 0, 1, 0, 1])
     found = rows(replay.sample(500, rng, n_step=3))
     assert found.keys() == {0, 1, 2, 3}
-    assert found[0][:3] == (1.25, 0.125, 3)
-    assert found[1][:3] == (0.5, 0.125, 4)
-    assert found[2][:3] == (1.0, 0.25, 4)  # only two steps are left
-    assert found[3][:3] == (0.0, 0.5, 4)
+    assert found[0] == (1.25, 0.125, 3)
+    assert found[1] == (0.5, 0.125, 4)
+    assert found[2] == (1.0, 0.25, 4)  # only two steps are left
+    assert found[3] == (0.0, 0.5, 4)
 
 
 def test_the_asked_share_of_a_batch_comes_from_successes(rng):
