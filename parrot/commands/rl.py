@@ -17,7 +17,7 @@ def train(
     preset: str = "fast",
     change: tuple[str, ...] = (),
     episodes: int = 6000,
-    minutes: float = 12.0,
+    minutes: float = 13.0,
     eval_before: int = 50,
     eval_after: int = 50,
     seed: int = 0,

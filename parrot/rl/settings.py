@@ -40,7 +40,7 @@ class FineTuneConfig:
     """Of the run: weights, noise, draws."""
     episodes: int = 6000
     """Budget: training episodes."""
-    minutes: float = 12.0
+    minutes: float = 13.0
     """Budget: minutes until the evaluation at the end begins, summed over all times the run was started."""
     solved_success: float = 0.96
     """Training ends early at this success rate of the exploring policy..."""
