@@ -7,6 +7,8 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+import numpy as np
+
 from parrot.data.dataset import Dataset
 from parrot.durable import write_text
 from parrot.prior.presets import TrainConfig
@@ -27,7 +29,7 @@ def make_card(
         **{name: getattr(manifest, name) for name in _FROM_MANIFEST},
         "episodes": len(dataset),
         "pairs": dataset.steps,
-        "tasks": {task: dict(counts) for task, counts in manifest.tasks.items()},
+        "tasks": {str(task): int(n) for task, n in zip(*np.unique(dataset.tasks, return_counts=True), strict=True)},
         "dataset_checksum": dataset.checksum(),
         "training": asdict(config),
         "steps": step,
@@ -45,6 +47,7 @@ def write_card(card: dict[str, Any], path: Path) -> None:
         **{name: str(value) for name, value in card.items()},
         "minutes": f"{card['seconds'] / 60:.1f}",
         "held_out_nats": "not measured" if nats is None else f"{nats:.2f}",
+        "tasks": ", ".join(f"{task} {n:,}" for task, n in card["tasks"].items()),
         "settings": "\n".join(f"| {name} | {value} |" for name, value in sorted(settings.items())),
         "versions": ", ".join(f"{name} {value}" for name, value in card["provenance"].items()),
     }
