@@ -1,7 +1,7 @@
 """Fine-tuning as a state machine without input or output of its own: images in, latents out (paper, Algorithm 1).
 
 The in-process loop and the ROS node drive the same object. A run has three phases: `before` acts by z ~ N(0, I), which
-measures the prior and seeds the replay; `train` explores and learns; `after` evaluates the policy without noise.
+measures the prior and seeds the replay; `train` explores and learns; `after` evaluates the policy without exploring.
 """
 
 from __future__ import annotations
@@ -292,7 +292,8 @@ class FineTuning:
         self._learner = LearnerProcess(spec, self._block)
 
     def _load_actor(self, state: dict[str, torch.Tensor]) -> None:
-        for name, module in (("policy", self._actor.policy), ("policy_trunk", self._actor.trunk)):
+        actor = self._actor
+        for name, module in (("policy", actor.policy), ("policy_trunk", actor.trunk), ("critic", actor.critic)):
             module.load_state_dict({k.partition(".")[2]: v for k, v in state.items() if k.startswith(f"{name}.")})
 
     def _release(self) -> None:

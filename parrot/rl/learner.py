@@ -96,9 +96,7 @@ class Learner:
     def update(self, report: bool = False) -> dict[str, float]:
         """One update; returns the losses if a report is wanted."""
         c = self.agent.config
-        batch = self.replay.sample(
-            c.batch_size, self.rng, n_step=c.n_step, success_share=c.success_share, finite_horizon=c.finite_horizon
-        )
+        batch = self.replay.sample(c.batch_size, self.rng, n_step=c.n_step, success_share=c.success_share)
         return self.agent.update(batch, report)
 
 
@@ -216,7 +214,7 @@ def main(fd: int, spec: LearnerSpec) -> None:
     torch.set_num_threads(spec.threads)
     folder = Path(spec.folder)
     start = start_of(spec.algo, spec.config, spec.prior, spec.seed)
-    agent = Agent(spec.config, start.encoder, start.latent_dim, squash=start.squash, seed=spec.seed, prior=start.prior)
+    agent = Agent(spec.config, start.encoder, start.latent_dim, squash=start.squash, seed=spec.seed)
     parameters = agent.actor.parameters
     block = SharedBlock(
         sum(p.numel() for p in parameters), spec.config.replay_episodes, start.latent_dim, spec.config.discount, fd

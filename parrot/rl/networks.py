@@ -164,22 +164,20 @@ class Ensemble(nn.Module):
 
 
 class Critic(nn.Module):
-    """Q(s, z), or Q(s, a), for each member of an ensemble; its logit if the value loss is a cross-entropy."""
+    """Q(s, z) for each member of an ensemble; its logit if the value loss is a cross-entropy."""
 
     def __init__(self, config: SACConfig, encoder: nn.Module, latent_dim: int, bf16: bool = False) -> None:
         super().__init__()
         self.projection = Projection(encoder, config.features, config.layer_norm, config.warm_start)
-        inputs = config.features + latent_dim + config.finite_horizon
-        self.ensemble = Ensemble(config.critics, inputs, config.hidden, config.layer_norm, bf16)
+        self.ensemble = Ensemble(config.critics, config.features + latent_dim, config.hidden, config.layer_norm, bf16)
         if config.value_loss == "bce":
             with torch.no_grad():
                 self.ensemble.biases[-1].fill_(-3.0)  # success is rare at first
 
-    def forward(self, maps: Tensor, z: Tensor, elapsed: Tensor | None = None) -> Tensor:
-        """Feature maps (B, C, H, W), latents (B, D) and, of a finite horizon, the time (B, 1) in [0, 1] -> (E, B)."""
-        return self.judge(self.projection(maps), z, elapsed)
+    def forward(self, maps: Tensor, z: Tensor) -> Tensor:
+        """Feature maps (B, C, H, W) and latents (B, D) -> (E, B)."""
+        return self.judge(self.projection(maps), z)
 
-    def judge(self, features: Tensor, z: Tensor, elapsed: Tensor | None = None, frozen: bool = False) -> Tensor:
+    def judge(self, features: Tensor, z: Tensor, frozen: bool = False) -> Tensor:
         """The same for projected features (B, F); `frozen`: gradients pass to z but not to the weights."""
-        parts = [features, z] if elapsed is None else [features, z, elapsed]
-        return self.ensemble(torch.cat(parts, -1), frozen=frozen)
+        return self.ensemble(torch.cat([features, z], -1), frozen=frozen)

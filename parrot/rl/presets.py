@@ -17,9 +17,6 @@ class SACConfig:
     end_on_success: bool = False
     """Whether an episode ends when the objective is met; the environment must agree. If so, `entropy_in_target` has to
     be off: the entropy still to come would make a policy dislike to end."""
-    finite_horizon: bool = False
-    """Count a time limit as an end without success, and tell the critics, not the policy, how many steps are left.
-    Else values are bootstrapped beyond the limit, and critics learn slowly, if ever, that a policy fails."""
     discount: float = 0.99
     """Discount factor of one control step."""
     policy_lr: float = 3e-4
@@ -28,6 +25,10 @@ class SACConfig:
     """Learning rate of the critics, and of the encoder."""
     lr_warmup: int = 0
     """Updates over which both learning rates rise linearly from 0."""
+    lr_floor: float = 1.0
+    """Share of the learning rates that is left after `lr_decay` updates; 1: they stay."""
+    lr_decay: int = 8000
+    """Updates over which the learning rates fall, linearly."""
     batch_size: int = 256
     """Transitions in each update."""
     updates_per_step: float = 1.0
@@ -60,8 +61,6 @@ class SACConfig:
     """Q-functions in the ensemble."""
     target_critics: int = 2
     """Of these, drawn at random for each update, whose minimum is the target (Chen et al., 2021)."""
-    action_critic: bool = False
-    """Q-functions of the executed action f(z; s) rather than of z: its effect is plainer, the gradient passes f."""
     value_loss: Literal["mse", "bce"] = "mse"
     """Squared error, or cross-entropy on a sigmoid: a Q-value in [0, 1] is a probability of discounted success."""
     clamp_targets: bool = False
@@ -97,6 +96,9 @@ class SACConfig:
     """Pixels by which images are shifted at random (Kostrikov et al., 2021)."""
     bf16: bool = False
     """Run convolutions in bfloat16, channels last, if the processor has instructions for it."""
+    candidates: int = 1
+    """Latents drawn from the trained policy in an evaluation, of which the one that the critics value most is
+    executed; 1: the policy's mean. While critics are young it is no use."""
     mean_bound: float = 3.0
     """The policy's mean stays within this, softly: latents further out were never seen by the prior."""
     log_std_min: float = -5.0
@@ -115,12 +117,13 @@ def fast(**changes: Any) -> SACConfig:
     imitation then fades. `docs/training.md` says what each choice is for.
     """
     base = paper(
-        end_on_success=True, discount=0.97, policy_lr=1e-3, critic_lr=1e-3, lr_warmup=200, batch_size=128,
-        updates_per_step=0.15, synchronous=False, start_steps=250, start_successes=2, replay_episodes=6000,
+        end_on_success=True, discount=0.97, policy_lr=1e-3, critic_lr=1e-3, lr_warmup=200, lr_floor=0.2, batch_size=128,
+        updates_per_step=0.25, synchronous=False, start_steps=250, start_successes=2, replay_episodes=6000,
         target_period=1, target_tau=0.01, entropy_weight=0.003, auto_entropy=False, entropy_in_target=False,
         prior_kl=True, critics=4, value_loss="bce", clamp_targets=True, n_step=3, success_share=0.25, unbiased=True,
         imitation_weight=1.0, imitation_floor=0.1, imitation_updates=6000,
         encoder="fast", shared_encoder=True, warm_start=True, features=256, layer_norm=True, shift=3, bf16=True,
+        candidates=8,
     )  # fmt: skip
     return replace(base, **changes)
 

@@ -38,10 +38,6 @@ class Batch:
     """(B,) discount of the value at `next_images`; 0 where the task ended the episode."""
     successes: NDArray[np.bool_]
     """(B,) whether the episode succeeded."""
-    elapsed: NDArray[np.float32]
-    """(B, 1) share of the longest episode that has passed at `images`."""
-    next_elapsed: NDArray[np.float32]
-    """(B, 1) the same at `next_images`."""
     weights: NDArray[np.float32]
     """(B,) likelihood of the draw under uniform sampling over that under the sampling done; 1 on average."""
 
@@ -76,7 +72,7 @@ class Replay:
             at += arrays[-1].nbytes
         self._head, self._lengths, self._rewards, self._latents, self._actions = arrays[:5]
         self._flags, self._images = arrays[5:]
-        self._seen = -1, False
+        self._seen = -1
         self._rows = self._success_rows = np.empty(0, np.int64)
 
     @staticmethod
@@ -118,28 +114,13 @@ class Replay:
         self._head[2] += n
         self._head[0] += 1  # last: a reader takes an episode for complete once it is counted
 
-    def sample(
-        self,
-        size: int,
-        rng: np.random.Generator,
-        *,
-        n_step: int = 1,
-        success_share: float = 0.0,
-        finite_horizon: bool = False,
-    ) -> Batch:
+    def sample(self, size: int, rng: np.random.Generator, *, n_step: int = 1, success_share: float = 0.0) -> Batch:
         """Draws transitions uniformly over steps, a share of them from successful episodes.
-
-        Args:
-            size: B.
-            rng: draws.
-            n_step: rewards summed before bootstrapping.
-            success_share: share of the batch that comes from successful episodes.
-            finite_horizon: nothing is bootstrapped from beyond an episode's last step, whatever ended it.
 
         Raises:
             IndexError: there is no transition yet.
         """
-        self._refresh(finite_horizon)
+        self._refresh()
         if not len(self._rows):
             raise IndexError("the replay holds no transition")
         lucky = round(size * success_share) if len(self._success_rows) else 0
@@ -151,7 +132,7 @@ class Replay:
         successes = self._flags[slots, 0].copy()
         share = lucky / size
         likelier = 1 - share + successes * share * len(self._rows) / max(1, len(self._success_rows))
-        length, terminated = self._lengths[slots], self._flags[slots, 1] | finite_horizon
+        length, terminated = self._lengths[slots], self._flags[slots, 1]
         ahead = np.minimum(n_step, length - t)
         ended = terminated & (t + ahead == length)
         # The time limit cut this episode off: bootstrap from its last image, whose own step is left out.
@@ -170,22 +151,19 @@ class Replay:
             next_images=images[slots * self.steps + after],
             discounts=np.where(ended, 0, self.discount**ahead).astype(np.float32),
             successes=successes,
-            elapsed=(t[:, None] / self.steps).astype(np.float32),
-            next_elapsed=((t + ahead)[:, None] / self.steps).astype(np.float32),
             weights=(1 / likelier).astype(np.float32),
         )
 
-    def _refresh(self, finite_horizon: bool) -> None:
+    def _refresh(self) -> None:
         """Finds the rows that can be drawn, if episodes have come since."""
         count = self.episodes
-        if (count, finite_horizon) == self._seen:
+        if count == self._seen:
             return
-        self._seen = count, finite_horizon
+        self._seen = count
         usable = np.arange(self.slots) < count
         if self._shared and count + GUARD_SLOTS > self.slots:
             usable[(count + np.arange(GUARD_SLOTS)) % self.slots] = False
-        # Without the last step where the time limit cut it off: there is no image to bootstrap from.
-        steps = self._lengths - ~(self._flags[:, 1] | finite_horizon)
+        steps = self._lengths - ~self._flags[:, 1]  # without the last step where the time limit cut it off
         valid = (np.arange(self.steps) < steps[:, None]) & usable[:, None]
         self._rows = np.flatnonzero(valid)
         self._success_rows = np.flatnonzero(valid & self._flags[:, :1])

@@ -15,12 +15,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from parrot.prior.base import Prior
 from parrot.rl.augment import random_shift
 from parrot.rl.networks import Critic, Policy, Trunk
 from parrot.rl.presets import SACConfig
 from parrot.rl.replay import Batch
-from parrot.spaces import ACTION_DIM
 
 __all__ = ["Actor", "Agent", "native_bf16"]
 
@@ -31,28 +29,34 @@ def native_bf16() -> bool:
 
 
 class Actor:
-    """What acting needs: a policy and the encoder that it looks through."""
+    """What acting needs: a policy, the encoder that it looks through and, to choose among candidates, the critics."""
 
     def __init__(self, config: SACConfig, encoder: nn.Module, latent_dim: int, squash: bool = False) -> None:
         self.trunk = Trunk(encoder, config.bf16 and native_bf16())
         self.policy = Policy(config, encoder, latent_dim, squash)
-        self.latent_dim = latent_dim
+        self.critic = Critic(config, encoder, latent_dim, self.trunk.bf16)
+        self.latent_dim, self.candidates = latent_dim, config.candidates
 
     @property
     def parameters(self) -> list[nn.Parameter]:
-        """All weights, in a fixed order."""
+        """The weights that exploring needs, in a fixed order."""
         return [*self.trunk.parameters(), *self.policy.parameters()]
 
     @torch.inference_mode()
     def act(
         self, image: NDArray[np.uint8], generator: torch.Generator, *, deterministic: bool = False
     ) -> NDArray[np.float32]:
-        """A latent (D,) for an image (48, 48, 3)."""
-        mean, log_std = self.policy(self.trunk(_tensor(image[None])))
-        if deterministic:
+        """A latent (D,) for an image (48, 48, 3): a sample, or, without exploring, the best that is known."""
+        maps = self.trunk(_tensor(image[None]))
+        mean, log_std = self.policy(maps)
+        if deterministic and self.candidates == 1:
             return self.policy.best(mean)[0].numpy()
-        noise = torch.randn(1, self.latent_dim, generator=generator)
-        return self.policy.sample(mean, log_std, noise)[0][0].numpy()
+        n = self.candidates if deterministic else 1
+        z = self.policy.sample(mean, log_std, torch.randn(n, self.latent_dim, generator=generator))[0]
+        if n == 1:
+            return z[0].numpy()
+        features = self.critic.projection(maps).expand(n, -1)
+        return z[self.critic.judge(features, z).mean(0).argmax()].numpy()
 
 
 class Agent:
@@ -64,7 +68,6 @@ class Agent:
         latent_dim: D.
         squash: tanh-squash the policy: for raw actions, without a prior.
         seed: of the initial weights and of all noise.
-        prior: what latents go through; needed by an `action_critic`, which has none where latents are actions.
     """
 
     def __init__(
@@ -75,20 +78,16 @@ class Agent:
         *,
         squash: bool = False,
         seed: int = 0,
-        prior: Prior | None = None,
     ) -> None:
         self.config, self.latent_dim = config, latent_dim
         self.bf16 = config.bf16 and native_bf16()
-        self.prior = prior if config.action_critic else None
-        if self.prior is not None:
-            self.prior.requires_grad_(False)
         self.generator = torch.Generator().manual_seed(seed)
         self.updates = 0
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.actor = Actor(config, encoder, latent_dim, squash)
-            self.critic = Critic(config, encoder, ACTION_DIM if self.prior else latent_dim, self.bf16)
-        self.policy, self.target = self.actor.policy, copy.deepcopy(self.critic)
+        self.policy, self.critic = self.actor.policy, self.actor.critic
+        self.target = copy.deepcopy(self.critic)
         # A shared encoder learns from the critics' loss only and is its own target (Yarats et al., 2022).
         shared = config.shared_encoder
         self.trunk = self.actor.trunk if shared else copy.deepcopy(self.actor.trunk)
@@ -118,9 +117,8 @@ class Agent:
         z = torch.from_numpy(batch.latents)
         maps = self.trunk(now)
         target = self._target(batch, after)
-        elapsed = torch.from_numpy(batch.elapsed) if c.finite_horizon else None
         features = self.critic.projection(maps)
-        q = self.critic.judge(features, z if self.prior is None else torch.from_numpy(batch.actions), elapsed)
+        q = self.critic.judge(features, z)
         wanted = target.expand_as(q)
         loss_of = F.mse_loss if c.value_loss == "mse" else F.binary_cross_entropy_with_logits
         errors = loss_of(q, wanted, reduction="none")
@@ -128,7 +126,7 @@ class Agent:
 
         mean, log_std = self.policy(maps.detach() if c.shared_encoder else self.actor.trunk(now))
         z_new, log_prob = self.policy.sample(mean, log_std, torch.randn(z.shape, generator=self.generator))
-        q_new = self._value(self.critic.judge(features.detach(), self._executed(z_new, now), elapsed, frozen=True))
+        q_new = self._value(self.critic.judge(features.detach(), z_new, frozen=True))
         alpha = self.log_alpha.detach().exp()
         policy_loss = (alpha * self._divergence(z_new, log_prob) - c.q_weight * q_new).mean()
         loss = critic_loss + policy_loss
@@ -210,8 +208,7 @@ class Agent:
         maps = self.target_trunk(after)
         mean, log_std = self.policy(maps if c.shared_encoder else self.actor.trunk(after))
         z, log_prob = self.policy.sample(mean, log_std, torch.randn(mean.shape, generator=self.generator))
-        elapsed = torch.from_numpy(batch.next_elapsed) if c.finite_horizon else None
-        q = self.target(maps, self._executed(z, after), elapsed)
+        q = self.target(maps, z)
         if c.value_loss == "bce":
             q = torch.sigmoid(q)
         if c.target_critics < c.critics:
@@ -221,14 +218,6 @@ class Agent:
             value = value - self.log_alpha.exp() * self._divergence(z, log_prob)
         target = torch.from_numpy(batch.returns) + torch.from_numpy(batch.discounts) * value
         return target.clamp(0, 1) if c.clamp_targets else target
-
-    def _executed(self, z: Tensor, images: Tensor) -> Tensor:
-        """What the critics judge: the latents (B, D) themselves, or the actions (B, 7) that they stand for."""
-        if self.prior is None:
-            return z
-        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
-            features = self.prior.encode_image(images)
-        return self.prior.decode(z, features=features).clamp(-1, 1)
 
     def _value(self, q: Tensor) -> Tensor:
         """One opinion (B,) of the ensemble's (E, B): the lower one of a pair, else the mean (Chen et al., 2021)."""
@@ -246,7 +235,8 @@ class Agent:
         c = self.config
         self.updates += 1
         for group in self.optimizer.param_groups:
-            group["lr"] = group["peak"] * min(1.0, self.updates / max(1, c.lr_warmup))
+            decay = 1 - (1 - c.lr_floor) * min(1.0, self.updates / c.lr_decay)
+            group["lr"] = group["peak"] * decay * min(1.0, self.updates / max(1, c.lr_warmup))
         self.optimizer.step()
         if self.updates % c.target_period == 0:
             online, target = zip(*self._pairs, strict=True)

@@ -88,16 +88,3 @@ def test_a_shift_moves_every_image_by_its_own_offset_and_repeats_the_border(rng)
         offsets.update(hits)
     assert len(offsets) > 20
     assert random_shift(images, 0, rng) is images
-
-
-def test_with_a_finite_horizon_the_time_limit_is_worth_nothing_and_the_steps_are_told(rng):
-    replay = Replay(4, 7, 0.9)
-    images = rng.integers(0, 256, (25, 48, 48, 3), dtype=np.uint8)
-    numbers = rng.normal(size=(25, 7)).astype(np.float32)
-    replay.append(images, numbers, numbers, np.zeros(25, np.float32), success=False, terminated=False)
-    batch = replay.sample(400, rng, n_step=3, finite_horizon=True)
-    steps = np.round(batch.elapsed[:, 0] * 25).astype(int)
-    assert set(steps) == set(range(25))
-    np.testing.assert_array_equal(batch.discounts == 0, steps >= 22)
-    np.testing.assert_allclose(batch.next_elapsed[:, 0] * 25, np.minimum(steps + 3, 25), atol=1e-5)
-    assert (replay.sample(400, rng, n_step=3).discounts > 0).all()

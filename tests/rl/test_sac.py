@@ -124,13 +124,29 @@ def test_targets_stay_within_zero_and_one(rng, bias):
     assert (target <= 1).all()
 
 
-@pytest.mark.parametrize("change", ["finite_horizon=true", "q_weight=0"])
-def test_a_critic_that_knows_the_time_and_a_policy_that_ignores_critics_learn(change, rng):
-    agent, replay = agent_of(changes=[change, "lr_warmup=0"]), filled(rng)
-    sample = {"finite_horizon": agent.config.finite_horizon, "success_share": 0.5, "n_step": 10}
-    losses = [agent.update(replay.sample(32, rng, **sample), report=True)["critic_loss"] for _ in range(30)]
-    assert np.mean(losses[-5:]) < np.mean(losses[:5])
-    assert agent.policy.out.weight.abs().sum() > 0
+def test_without_exploring_the_critics_choose_among_the_policys_latents(rng):
+    agent = agent_of(changes=["candidates=64", "bf16=false"])
+    image, generator = rng.integers(0, 256, (48, 48, 3), dtype=np.uint8), torch.Generator().manual_seed(0)
+    maps = agent.actor.trunk(torch.from_numpy(image).permute(2, 0, 1)[None])
+
+    def value(z):
+        return agent.critic(maps, torch.from_numpy(z)[None]).mean().item()
+
+    explored = [value(agent.actor.act(image, generator)) for _ in range(50)]
+    chosen = [value(agent.actor.act(image, generator, deterministic=True)) for _ in range(10)]
+    assert min(chosen) > np.median(explored)
+    assert np.mean(chosen) > np.quantile(explored, 0.8)
+
+
+def test_learning_rates_rise_and_then_fall_to_their_floor(rng):
+    agent, replay = agent_of(changes=["lr_warmup=2", "lr_floor=0.2", "lr_decay=10"]), filled(rng)
+    rates = []
+    for _ in range(12):
+        agent.update(replay.sample(8, rng))
+        rates.append(agent.optimizer.param_groups[0]["lr"] / agent.config.critic_lr)
+    assert rates[0] < rates[1]
+    assert rates[1:10] == sorted(rates[1:10], reverse=True)
+    assert rates[-1] == pytest.approx(0.2)
 
 
 def test_only_the_critics_loss_reaches_a_shared_encoder_and_the_policys_loss_no_critic(rng):
