@@ -23,7 +23,7 @@ ARGUMENTS = [
     ("minutes", "13.0", "Budget: minutes until the evaluation at the end begins, over all starts of the run."),
     ("solved_success", "0.96", "Training ends early at this success rate of the exploring policy."),
     ("eval_before", "50", "Episodes at the start that act by random latents: they measure the prior."),
-    ("eval_after", "50", "Episodes at the end that act by the trained policy without noise."),
+    ("eval_after", "50", "Episodes at the end that act by the trained policy without exploring."),
     ("preset", "fast", "Hyper-parameters: fast, for two CPU cores; paper, for Table 1 and Figure 9."),
     ("changes", "", "Changes to the preset, FIELD=VALUE separated by semicolons."),
 ]

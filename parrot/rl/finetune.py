@@ -246,7 +246,7 @@ class FineTuning:
         self._recent_steps = [*self._recent_steps[-100:], (time.monotonic(), steps)]
         if self._learner and self._block:
             replay = self._block.replay
-            replay.append(images, latents, actions, rewards, success=outcome.success, terminated=outcome.terminated)
+            replay.append(images, latents, rewards, success=outcome.success, terminated=outcome.terminated)
             if self.config.sac.synchronous:
                 self._learner.wait_for(allowed(self.config.sac, replay))
             self._block.weights.read(self._actor.parameters)
@@ -283,7 +283,7 @@ class FineTuning:
         self._block = SharedBlock(size, c.sac.replay_episodes, self.latent_dim, c.sac.discount)
         for episode in self.folder.replay():
             self._block.replay.append(
-                episode.images, episode.extra["latents"], episode.actions, episode.rewards,
+                episode.images, episode.extra["latents"], episode.rewards,
                 success=episode.success, terminated=bool(episode.extra["terminated"][-1]),
             )  # fmt: skip
         spec = LearnerSpec(

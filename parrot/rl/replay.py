@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from parrot.spaces import ACTION_DIM, EPISODE_STEPS, IMAGE_SHAPE
+from parrot.spaces import EPISODE_STEPS, IMAGE_SHAPE
 
 __all__ = ["Batch", "Replay"]
 
@@ -28,8 +28,6 @@ class Batch:
     """(B, 48, 48, 3)."""
     latents: NDArray[np.float32]
     """(B, D)."""
-    actions: NDArray[np.float32]
-    """(B, 7) as they were executed."""
     returns: NDArray[np.float32]
     """(B,) discounted sum of the rewards up to the image that is bootstrapped from."""
     next_images: NDArray[np.uint8]
@@ -70,8 +68,7 @@ class Replay:
         for shape, dtype in _layout(slots, latent_dim, steps):
             arrays.append(np.frombuffer(buffer, dtype, int(np.prod(shape)), at).reshape(shape))
             at += arrays[-1].nbytes
-        self._head, self._lengths, self._rewards, self._latents, self._actions = arrays[:5]
-        self._flags, self._images = arrays[5:]
+        self._head, self._lengths, self._rewards, self._latents, self._flags, self._images = arrays
         self._seen = -1
         self._rows = self._success_rows = np.empty(0, np.int64)
 
@@ -99,15 +96,14 @@ class Replay:
         self,
         images: NDArray[np.uint8],
         latents: NDArray[np.float32],
-        actions: NDArray[np.float32],
         rewards: NDArray[np.float32],
         *,
         success: bool,
         terminated: bool,
     ) -> None:
-        """Adds an episode of T steps; images (T, 48, 48, 3), latents (T, D), actions (T, 7), rewards (T,)."""
+        """Adds an episode of T steps; images (T, 48, 48, 3), latents (T, D), rewards (T,)."""
         slot, n = self.episodes % self.slots, len(rewards)
-        self._images[slot, :n], self._latents[slot, :n], self._actions[slot, :n] = images, latents, actions
+        self._images[slot, :n], self._latents[slot, :n] = images, latents
         self._rewards[slot, :n] = rewards
         self._lengths[slot], self._flags[slot] = n, (success, terminated)
         self._head[1] += success
@@ -146,7 +142,6 @@ class Replay:
         return Batch(
             images=images[rows],
             latents=self._latents[slots, t],
-            actions=self._actions[slots, t],
             returns=returns,
             next_images=images[slots * self.steps + after],
             discounts=np.where(ended, 0, self.discount**ahead).astype(np.float32),
@@ -176,7 +171,6 @@ def _layout(slots: int, latent_dim: int, steps: int) -> list[tuple[tuple[int, ..
         ((slots,), np.int64),  # lengths
         ((slots, steps), np.float32),  # rewards
         ((slots, steps, latent_dim), np.float32),
-        ((slots, steps, ACTION_DIM), np.float32),
         ((slots, 2), np.bool_),  # success, terminated
         ((slots, steps, *IMAGE_SHAPE), np.uint8),
     ]

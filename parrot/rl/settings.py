@@ -49,7 +49,7 @@ class FineTuneConfig:
     eval_before: int = 50
     """Episodes at the start that act by z ~ N(0, I): they measure the prior and feed the replay."""
     eval_after: int = 50
-    """Episodes at the end that act by the trained policy without noise."""
+    """Episodes at the end that act by the trained policy without exploring."""
     learner_threads: int = 1
     """Threads of the learner, which has a process of its own."""
     save_seconds: float = 60.0

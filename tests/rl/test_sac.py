@@ -25,7 +25,7 @@ def filled(rng, discount=0.97, episodes=8):
     for i in range(episodes):
         replay.append(
             rng.integers(0, 256, (10, 48, 48, 3), dtype=np.uint8), rng.normal(size=(10, 7)).astype(np.float32),
-            rng.uniform(-1, 1, (10, 7)).astype(np.float32), np.eye(10, dtype=np.float32)[9] * (i % 2),
+            np.eye(10, dtype=np.float32)[9] * (i % 2),
             success=i % 2 == 1, terminated=i % 2 == 1,
         )  # fmt: skip
     return replay
@@ -37,16 +37,15 @@ def play(env, agent, episodes, *, seed=0):
     generator, successes = torch.Generator().manual_seed(seed), []
     for episode in range(episodes):
         image, _ = env.reset(seed=seed if episode == 0 else None)
-        images, latents, actions, rewards, done = [], [], [], [], False
+        images, latents, rewards, done = [], [], [], False
         while not done:
             images.append(image)
             latents.append(agent.actor.act(image, generator))
             image, reward, terminated, truncated, info = env.step(latents[-1])
-            actions.append(info.get("action", latents[-1]))
             rewards.append(reward)
             done = terminated or truncated
         learner.replay.append(
-            np.stack(images), np.stack(latents), np.stack(actions), np.array(rewards, np.float32),
+            np.stack(images), np.stack(latents), np.array(rewards, np.float32),
             success=info["success"], terminated=terminated,
         )  # fmt: skip
         successes.append(info["success"])
