@@ -11,6 +11,7 @@ import importlib.util
 import inspect
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -144,6 +145,9 @@ def dispatch(arguments: Sequence[str]) -> object:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line and returns its exit status: an error that a user can cause is one line on stderr."""
+    if arguments is None:
+        # What Ctrl-C would save is saved, too, when a scheduler or a shell ends the process.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         status = dispatch(sys.argv[1:] if arguments is None else arguments)
         sys.stdout.flush()

@@ -26,6 +26,7 @@ def collect(
     seed: int = 0,
     task: str = "collect",
     robot: str = "xarm6",
+    ray: str | None = None,
 ) -> int:
     """Collect trajectories of the scripted policies that end with an object grasped or rearranged.
 
@@ -34,10 +35,11 @@ def collect(
     Args:
         out: Folder of the dataset; a new one, or one to go on with.
         trajectories: Trajectories to keep in all.
-        workers: Processes; one for each core is fastest.
+        workers: Processes; one for each core is fastest. With --ray, processes of the cluster.
         seed: Base seed; attempt i has a seed of its own made from this and i.
         task: Training task: collect, collect_grasp or collect_place.
         robot: Name of a robot's YAML.
+        ray: Address of a Ray cluster to collect on, e.g. auto or HOST:6379; its machines need parrot, too.
     """
     from rich.console import Console
 
@@ -52,7 +54,7 @@ def collect(
     )
     console = Console()
     with _ProgressBar(console) as report:
-        tally = run(factory, out, manifest, trajectories, workers=workers, report=report)
+        tally = run(factory, out, manifest, trajectories, workers=workers, ray=ray, report=report)
     if tally.by_task:
         console.print(_by_task(tally))
     if tally.complete:

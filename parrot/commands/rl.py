@@ -47,12 +47,10 @@ def train(
     from rich.console import Console
     from rich.live import Live
 
-    from parrot.prior.weights import load_prior
     from parrot.rl.display import line, table
-    from parrot.rl.finetune import FineTuning, Status
-    from parrot.rl.loop import run_loop
+    from parrot.rl.finetune import Status
+    from parrot.rl.loop import fine_tune
     from parrot.rl.settings import FineTuneConfig, sac_config
-    from parrot.sim.env import ManipulationEnv
 
     torch.set_num_threads(1)
     config = FineTuneConfig(
@@ -61,21 +59,16 @@ def train(
         sac=sac_config(preset, change),
     )  # fmt: skip
     console = Console()
-    env = ManipulationEnv(task, robot=robot, terminate_on_success=config.sac.end_on_success)
-    try:
-        known = load_prior(prior, robot) if algo == "parrot" else None
-        with FineTuning(config, run_dir) as tuning, Live(console=console, auto_refresh=False) as live:
+    with Live(console=console, auto_refresh=False) as live:
 
-            def show(status: Status) -> None:
-                if console.is_terminal:
-                    live.update(table(status, f"{task}, {algo}"), refresh=True)
-                elif status.episode % 25 == 0:
-                    console.print(line(status), highlight=False, soft_wrap=True)
+        def show(status: Status) -> None:
+            if console.is_terminal:
+                live.update(table(status, f"{task}, {algo}"), refresh=True)
+            elif status.episode % 25 == 0:
+                console.print(line(status), highlight=False, soft_wrap=True)
 
-            run_loop(env, tuning, known, show)
-            before, after = tuning.success("before", None), tuning.success("after", None)
-    finally:
-        env.close()
+        tuning = fine_tune(config, run_dir, show)
+    before, after = tuning.success("before", None), tuning.success("after", None)
     console.print(f"success before {before:.0%}, after {after:.0%}; {run_dir / 'learning_curve.png'}", highlight=False)
     return 0
 

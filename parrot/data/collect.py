@@ -11,7 +11,6 @@ import contextlib
 import fcntl
 import heapq
 import logging
-import multiprocessing.connection
 import os
 import signal
 import threading
@@ -21,10 +20,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 from parrot.data.index import read_index, shard_folders
 from parrot.data.manifest import Manifest
-from parrot.data.worker import STOP_S, Answer, Factory, Roller, Worker, attempt_seed, dismiss, hire
+from parrot.data.worker import STOP_S, Answer, Crew, Factory, ProcessCrew, Roller, Worker, attempt_seed
 from parrot.data.writer import EpisodeWriter, create_dataset, seal, tally
 from parrot.durable import disk_errors
 from parrot.errors import ConfigError, RunError
@@ -87,6 +87,7 @@ def collect(
     trajectories: int,
     *,
     workers: int = 2,
+    ray: str | None = None,
     report: Callable[[Tally], None] | None = None,
 ) -> Tally:
     """Fills the dataset until it holds so many episodes, or until SIGINT or SIGTERM; a later call goes on.
@@ -97,6 +98,7 @@ def collect(
         manifest: what is collected; needs `seed`.
         trajectories: episodes that the dataset shall hold; it never shrinks.
         workers: processes.
+        ray: address of the Ray cluster that they run on; None: on this machine.
         report: called about ten times a second.
 
     Raises:
@@ -113,7 +115,12 @@ def collect(
     created = datetime.now(timezone.utc).isoformat(timespec="seconds")
     manifest = create_dataset(out, replace(manifest, created=manifest.created or created))
     with _alone(out):
-        collection = _Collection(factory, out, manifest, max(trajectories, manifest.episodes))
+        crew: Crew[Any] = ProcessCrew(factory, out, manifest)
+        if ray is not None:
+            from parrot.data.cluster import RayCrew
+
+            crew = RayCrew(ray, workers, factory, out, manifest)
+        collection = _Collection(crew, out, manifest, max(trajectories, manifest.episodes))
         with _stop_signals(collection):
             return collection.run(workers, report or (lambda _: None))
 
@@ -121,8 +128,8 @@ def collect(
 class _Collection:
     """The main process: hands out attempts in order, counts what comes back, replaces workers that die."""
 
-    def __init__(self, factory: Factory, out: Path, manifest: Manifest, wanted: int) -> None:
-        self.factory, self.out, self.manifest, self.wanted = factory, out, manifest, wanted
+    def __init__(self, crew: Crew[Any], out: Path, manifest: Manifest, wanted: int) -> None:
+        self.crew, self.out, self.manifest, self.wanted = crew, out, manifest, wanted
         self.stopping = False
         self.began = time.monotonic()
         self.new = self.restarts = 0
@@ -138,24 +145,22 @@ class _Collection:
             # From here to the end the dataset is what its index says, not what the seal said.
             self.manifest = replace(self.manifest, complete=False)
             self.manifest.save(self.out)
-        crew: list[Worker] = []
-        reported = 0.0
+        crew, hired, reported = self.crew, [], 0.0
         try:
             if self._due() is not None:
-                crew.extend(hire(self.factory, self.out, self.manifest, str(k)) for k in range(workers))
-            while not self.stopping and self._assign(crew):
-                busy = {worker.pipe: worker for worker in crew if worker.attempt is not None}
-                for pipe in multiprocessing.connection.wait(list(busy), timeout=REPORT_S):
-                    worker = busy[pipe]  # type: ignore[index]
+                hired = [crew.hire(str(k)) for k in range(workers)]
+            while not self.stopping and self._assign(hired):
+                busy = [worker for worker in hired if worker.attempt is not None]
+                for worker in crew.answered(busy, REPORT_S):
                     if answer := worker.listen():
                         self._note(worker, answer)
                     else:
-                        crew[crew.index(worker)] = self._replace(worker)
+                        hired[hired.index(worker)] = self._replace(worker)
                 if time.monotonic() - reported > REPORT_S:
                     report(self._tally())
                     reported = time.monotonic()
         finally:
-            dismiss(crew)
+            crew.dismiss(hired)
         if self.stopping:
             self._count()  # with the attempts that were finished meanwhile
             return self._tally()
@@ -185,16 +190,16 @@ class _Collection:
             return None
         return attempt
 
-    def _assign(self, crew: list[Worker]) -> bool:
+    def _assign(self, hired: list[Worker]) -> bool:
         """Gives each idle worker an attempt; whether any worker is busy then."""
-        for worker in crew:
+        for worker in hired:
             if worker.attempt is None and (attempt := self._due()) is not None:
                 if self.again:
                     heapq.heappop(self.again)
                 else:
                     self.next += 1
                 worker.give(attempt)
-        return any(worker.attempt is not None for worker in crew)
+        return any(worker.attempt is not None for worker in hired)
 
     def _note(self, worker: Worker, answer: Answer) -> None:
         assert worker.attempt is not None
@@ -208,8 +213,8 @@ class _Collection:
 
     def _replace(self, worker: Worker) -> Worker:
         """A new worker for one that died; its attempt counts if it was recorded, else is made again."""
-        dismiss([worker])
-        attempt, code = worker.attempt, worker.process.exitcode
+        self.crew.dismiss([worker])
+        attempt = worker.attempt
         assert attempt is not None
         assert self.manifest.seed is not None
         shard = [read_index(folder) for folder in shard_folders(self.out) if folder.name == worker.shard]
@@ -221,7 +226,7 @@ class _Collection:
         else:
             self.deaths[attempt] += 1
             heapq.heappush(self.again, attempt)
-        what = f"collecting process {worker.shard} died with exit code {code} at attempt {attempt}"
+        what = f"collecting process {worker.shard} died ({worker.fate()}) at attempt {attempt}"
         if self.deaths[attempt] >= DEATHS:
             raise RunError(
                 f"{what} (seed {attempt_seed(self.manifest.seed, attempt)}) {DEATHS} times; what was kept is safe: "
@@ -229,7 +234,7 @@ class _Collection:
             )
         log.warning("%s; starting it again", what)
         self.restarts += 1
-        return hire(self.factory, self.out, self.manifest, worker.shard)
+        return self.crew.hire(worker.shard)
 
     def _tally(self) -> Tally:
         return Tally(

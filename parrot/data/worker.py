@@ -1,12 +1,13 @@
-"""A collecting process and the main process's handle of it: a pipe brings numbers of attempts, outcomes go back.
+"""Collecting processes and the main process's handles of them: numbers of attempts go out, outcomes come back.
 
-Only one attempt is under way at a time, so nothing is queued that could be lost or made twice.
+Only one attempt is under way at a time in each, so nothing is queued that could be lost or made twice.
 """
 
 from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import multiprocessing.connection
 import os
 import signal
 import time
@@ -17,7 +18,7 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
@@ -26,7 +27,7 @@ from parrot.data.manifest import Manifest
 from parrot.data.writer import EpisodeWriter
 from parrot.errors import ParrotError
 
-__all__ = ["Answer", "Factory", "Roller", "Worker", "attempt_seed", "dismiss", "hire"]
+__all__ = ["STOP_S", "Answer", "Crew", "Factory", "ProcessCrew", "Roller", "Worker", "attempt_seed", "record"]
 
 STOP_S = 3.0
 """Seconds that workers have to finish their attempt when the collection ends; then they are killed."""
@@ -57,9 +58,48 @@ class Answer(NamedTuple):
     success: bool
 
 
+class Worker(Protocol):
+    """The main process's handle of one process that makes attempts, one at a time."""
+
+    shard: str
+    """Where its episodes go; no other worker's go there."""
+    attempt: int | None
+    """The attempt that it is making."""
+
+    def give(self, attempt: int) -> None:
+        """Sets it to work on an attempt."""
+
+    def listen(self) -> Answer | None:
+        """The outcome of its attempt, which is on disk then; None: the process has died.
+
+        Raises:
+            ParrotError: what the worker met.
+            RuntimeError: an error of ours in the worker, with its traceback.
+        """
+
+    def fate(self) -> str:
+        """How it died."""
+
+
+AnyWorker = TypeVar("AnyWorker", bound=Worker)
+
+
+class Crew(Protocol[AnyWorker]):
+    """Where attempts are made: on this machine's cores, or on a cluster's."""
+
+    def hire(self, shard: str) -> AnyWorker:
+        """Starts a worker for this shard."""
+
+    def answered(self, busy: Sequence[AnyWorker], timeout: float) -> list[AnyWorker]:
+        """Waits until some of these have something to tell, or have died; at most so many seconds."""
+
+    def dismiss(self, workers: Sequence[AnyWorker]) -> None:
+        """Ends workers; an attempt that is under way is finished and kept if it does not take long."""
+
+
 @dataclass
-class Worker:
-    """One process, the main process's end of its pipe, and the attempt that it is making."""
+class ProcessWorker:
+    """A worker process, and the main process's end of its pipe."""
 
     shard: str
     process: SpawnProcess
@@ -67,19 +107,14 @@ class Worker:
     attempt: int | None = None
 
     def give(self, attempt: int) -> None:
-        """Sets it to work on an attempt."""
+        """As `Worker.give`."""
         self.attempt = attempt
         # If it has died, `listen` will tell.
         with contextlib.suppress(OSError):
             self.pipe.send(attempt)
 
     def listen(self) -> Answer | None:
-        """The outcome of its attempt; None: the process has died.
-
-        Raises:
-            ParrotError: what the worker met.
-            RuntimeError: an error of ours in the worker, with its traceback.
-        """
+        """As `Worker.listen`."""
         try:
             answer = self.pipe.recv()
         except (EOFError, OSError):
@@ -90,34 +125,50 @@ class Worker:
             raise RuntimeError(f"collecting process {self.shard} failed:\n{answer}")
         return answer
 
+    def fate(self) -> str:
+        """As `Worker.fate`; once it was dismissed."""
+        return f"exit code {self.process.exitcode}"
+
+
+@dataclass(frozen=True)
+class ProcessCrew:
+    """Processes on this machine, each of which writes its own shard."""
+
+    factory: Factory
+    out: Path
+    manifest: Manifest
+
+    def hire(self, shard: str) -> ProcessWorker:
+        """As `Crew.hire`."""
+        context = multiprocessing.get_context("spawn")
+        mine, its = context.Pipe()
+        process = context.Process(
+            target=_work, args=(its, self.factory, self.out, self.manifest, shard), name=f"collect-{shard}", daemon=True
+        )
+        with _single_threaded(), _deaf_to_stops():
+            process.start()
+        its.close()
+        return ProcessWorker(shard, process, mine)
+
+    def answered(self, busy: Sequence[ProcessWorker], timeout: float) -> list[ProcessWorker]:
+        """As `Crew.answered`."""
+        ready = set(multiprocessing.connection.wait([worker.pipe for worker in busy], timeout))
+        return [worker for worker in busy if worker.pipe in ready]
+
+    def dismiss(self, workers: Sequence[ProcessWorker]) -> None:
+        """As `Crew.dismiss`."""
+        for worker in workers:
+            worker.pipe.close()
+        until = time.monotonic() + STOP_S
+        for worker in workers:
+            worker.process.join(max(until - time.monotonic(), 0.0))
+            worker.process.kill()
+            worker.process.join()
+
 
 def attempt_seed(seed: int, attempt: int) -> int:
     """The seed of one attempt, 0 to 2**63 - 1 (fits every library's seed)."""
     return int(np.random.SeedSequence(seed, spawn_key=(attempt,)).generate_state(1, np.uint64)[0] >> np.uint64(1))
-
-
-def hire(factory: Factory, out: Path, manifest: Manifest, shard: str) -> Worker:
-    """Starts a worker that writes to this shard."""
-    context = multiprocessing.get_context("spawn")
-    mine, its = context.Pipe()
-    process = context.Process(
-        target=_work, args=(its, factory, out, manifest, shard), name=f"collect-{shard}", daemon=True
-    )
-    with _single_threaded(), _deaf_to_stops():
-        process.start()
-    its.close()
-    return Worker(shard, process, mine)
-
-
-def dismiss(workers: Sequence[Worker]) -> None:
-    """Ends the workers; an attempt that is under way is finished and kept if it does not take long."""
-    for worker in workers:
-        worker.pipe.close()
-    until = time.monotonic() + STOP_S
-    for worker in workers:
-        worker.process.join(max(until - time.monotonic(), 0.0))
-        worker.process.kill()
-        worker.process.join()
 
 
 def _work(pipe: Connection, factory: Factory, out: Path, manifest: Manifest, shard: str) -> None:
@@ -137,11 +188,16 @@ def _work(pipe: Connection, factory: Factory, out: Path, manifest: Manifest, sha
 
 def _attempt(number: int, roller: Roller, writer: EpisodeWriter) -> Answer:
     assert writer.manifest.seed is not None
+    return record(number, roller.rollout(attempt_seed(writer.manifest.seed, number)), roller.task, writer)
+
+
+def record(number: int, episode: Episode | None, task: str, writer: EpisodeWriter) -> Answer:
+    """Puts on disk what came of an attempt."""
+    assert writer.manifest.seed is not None
     seed = attempt_seed(writer.manifest.seed, number)
-    episode = roller.rollout(seed)
     if episode is None:
-        writer.reject(roller.task, seed, number)
-        return Answer(roller.task, False, False)
+        writer.reject(task, seed, number)
+        return Answer(task, False, False)
     writer.append(replace(episode, seed=seed), number)
     return Answer(episode.task, True, episode.success)
 

@@ -9,12 +9,10 @@ from typing import Any
 import numpy as np
 
 from parrot.errors import ConfigError
-from parrot.prior.weights import load_prior
 from parrot.results import write_results
 from parrot.rl.finetune import FineTuning, Status
-from parrot.rl.loop import run_loop
+from parrot.rl.loop import fine_tune
 from parrot.rl.settings import FineTuneConfig, sac_config
-from parrot.sim.env import ManipulationEnv
 
 __all__ = ["VARIANTS", "WINDOW", "ablate"]
 
@@ -66,7 +64,6 @@ def ablate(
     if unknown := [name for name in variants if name not in VARIANTS]:
         raise ConfigError(f"variant {unknown[0]!r} is unknown; choose from {', '.join(map(repr, VARIANTS))}")
     rows: list[dict[str, Any]] = []
-    known = load_prior(prior)
     for seed in seeds:
         for name in variants:
             config = FineTuneConfig(
@@ -74,13 +71,8 @@ def ablate(
                 sac=sac_config("fast", VARIANTS[name]),
             )  # fmt: skip
             run_dir = runs / f"{task}-{name.replace(' ', '_')}-seed{seed}"
-            env = ManipulationEnv(task, terminate_on_success=config.sac.end_on_success)
-            try:
-                with FineTuning(config, run_dir) as tuning:
-                    run_loop(env, tuning, known, (lambda s, n=name: report(n, s)) if report else None)  # type: ignore[misc]
-                    rows.append(_row(name, tuning))
-            finally:
-                env.close()
+            tuning = fine_tune(config, run_dir, (lambda s, n=name: report(n, s)) if report else None)  # type: ignore[misc]
+            rows.append(_row(name, tuning))
             write_results(out, rows)
     return rows
 

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sensor_msgs.msg import Image, JointState
-from torch import Tensor
 
 from parrot.errors import SpaceError
 from parrot.nodes import topics
@@ -19,7 +18,8 @@ from parrot.nodes.base import GraphNode, run
 from parrot.nodes.messages import image_from, nanoseconds, vector_from, vector_message
 from parrot.nodes.parameters import Range
 from parrot.prior import load_prior
-from parrot.spaces import ACTION_NAMES, latent_names, to_chw
+from parrot.prior.control import controller_of
+from parrot.spaces import ACTION_NAMES, IMAGE_SHAPE, latent_names
 
 __all__ = ["PriorNode", "PriorNodeConfig", "main"]
 
@@ -54,46 +54,36 @@ class PriorNode(GraphNode[PriorNodeConfig]):
         torch.set_num_threads(self.config.threads)
         self.prior = load_prior(self.config.prior or None, self.config.robot)
         self.latent_names = latent_names(self.prior.latent_dim)
-        self.features: OrderedDict[int, Tensor] = OrderedDict()
+        self.controller = controller_of(self.prior)
+        self.seen: OrderedDict[int, NDArray[np.float32]] = OrderedDict()
         self.waiting: OrderedDict[int, tuple[NDArray[np.float64], float]] = OrderedDict()
         # The first pass through the network takes far longer than all later ones.
-        self.decode(np.zeros(len(self.latent_names)), self.encode(np.zeros((48, 48, 3), np.uint8)))
+        self.controller.act(np.zeros(len(self.latent_names)), self.controller.look(np.zeros(IMAGE_SHAPE, np.uint8)))
         self.actions = self.create_publisher(JointState, topics.ACTION, topics.LOOP)
         self.listen(Image, topics.IMAGE, self.on_image)
         self.listen(JointState, topics.LATENT, self.on_latent)
         self.every(0.25, self.complain)
         self.get_logger().info(f"prior {self.config.prior or 'shipped'}, {len(self.latent_names)} latents")
 
-    @torch.inference_mode()
-    def encode(self, image: NDArray[np.uint8]) -> Tensor:
-        """Features (1, F) of the observation."""
-        return self.prior.encode_image(torch.from_numpy(np.ascontiguousarray(to_chw(image)))[None])
-
-    @torch.inference_mode()
-    def decode(self, latent: NDArray[np.float64], features: Tensor) -> NDArray[np.float32]:
-        """The action (7,), within [-1, 1]."""
-        z = torch.from_numpy(latent.astype(np.float32))[None]
-        return self.prior.decode(z, features=features)[0].clamp(-1.0, 1.0).numpy()
-
     def on_image(self, message: Image) -> None:
         """Encodes a new image, and answers the latent that has been waiting for it."""
         stamp = nanoseconds(message.header.stamp)
-        newest = next(reversed(self.features), 0)
+        newest = next(reversed(self.seen), 0)
         if stamp == newest:
             return
         if stamp < newest:
             self.warn("time went back: the simulator has started again")
-            self.features.clear()
+            self.seen.clear()
             self.waiting.clear()
         begin = time.monotonic()
         try:
-            self.features[stamp] = self.encode(image_from(message))
+            self.seen[stamp] = self.controller.look(image_from(message))
         except SpaceError as error:
             self.refuse("image", error)
             return
         self.health.took("encode", time.monotonic() - begin)
-        if len(self.features) > REMEMBERED:
-            self.features.popitem(last=False)
+        if len(self.seen) > REMEMBERED:
+            self.seen.popitem(last=False)
         if stamp in self.waiting:
             latent, since = self.waiting.pop(stamp)
             self.health.took("waited for image", time.monotonic() - since)
@@ -109,7 +99,7 @@ class PriorNode(GraphNode[PriorNodeConfig]):
         except SpaceError as error:
             self.refuse("latent", error)
             return
-        if stamp in self.features:
+        if stamp in self.seen:
             self.answer(stamp, latent)
             return
         self.health.count("latents before their image")
@@ -120,7 +110,8 @@ class PriorNode(GraphNode[PriorNodeConfig]):
     def answer(self, stamp: int, latent: NDArray[np.float64]) -> None:
         """Publishes the action of a moment."""
         begin = time.monotonic()
-        self.actions.publish(vector_message(ACTION_NAMES, self.decode(latent, self.features[stamp]), stamp))
+        action = self.controller.act(latent, self.seen[stamp])
+        self.actions.publish(vector_message(ACTION_NAMES, action, stamp))
         self.health.took("decode", time.monotonic() - begin)
         self.health.count("actions")
 

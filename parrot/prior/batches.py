@@ -19,10 +19,11 @@ from torch import Tensor
 
 from parrot.data.dataset import Dataset
 from parrot.errors import DatasetError
+from parrot.prior.augment import random_shift
 from parrot.prior.presets import TrainConfig
-from parrot.spaces import IMAGE_SHAPE, IMAGE_SIZE, to_chw
+from parrot.spaces import IMAGE_SHAPE, to_chw
 
-__all__ = ["Batch", "Batches", "dequantise", "held_out_batch", "images_at_hand", "shift_images", "split_episodes"]
+__all__ = ["Batch", "Batches", "dequantise", "held_out_batch", "images_at_hand", "split_episodes"]
 
 _HELD_OUT_EPISODES = 500
 _HELD_OUT_PAIRS = 4096
@@ -109,17 +110,6 @@ def dequantise(
     return action + np.where(clipped, np.sign(action) * np.abs(noise) * np.float32(bound), noise * np.float32(inside))
 
 
-def shift_images(images: NDArray[np.uint8], reach: int, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Each image (B, 48, 48, 3) moved by up to `reach` pixels either way, its border repeated."""
-    if reach == 0:
-        return images
-    padded = np.pad(images, ((0, 0), (reach, reach), (reach, reach), (0, 0)), mode="edge")
-    out = np.empty_like(images)
-    for i, (y, x) in enumerate(rng.integers(0, 2 * reach + 1, size=(len(images), 2)).tolist()):
-        out[i] = padded[i, y : y + IMAGE_SIZE, x : x + IMAGE_SIZE]
-    return out
-
-
 class Batches:
     """The training batches, by number."""
 
@@ -133,7 +123,7 @@ class Batches:
         config = self.config
         rng = np.random.default_rng([config.seed, 2, step])
         index = self._index(step)
-        images = shift_images(self.images(index), config.shift, rng)
+        images = random_shift(self.images(index), config.shift, rng)
         action = dequantise(self.dataset.actions[index], config.dequantise, config.dequantise_bound, rng)
         contrast = brightness = None
         if config.jitter:

@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from parrot.errors import ConfigError
@@ -80,9 +81,18 @@ class Coupling(nn.Module, ABC):
     def _apply_to(self, z: Tensor, features: Tensor, inverse: bool) -> tuple[Tensor, Tensor]:
         z = z.index_select(-1, self.order)
         kept, changed = z[..., : self.n_kept], z[..., self.n_kept :]
-        numbers = self.net(torch.cat((kept, features), -1)).unflatten(-1, (changed.shape[-1], -1))
+        numbers = self._numbers(torch.cat((kept, features), -1)).unflatten(-1, (changed.shape[-1], -1))
         changed, log_derivative = self.transform(changed, numbers, inverse)
         return torch.cat((kept, changed), -1).index_select(-1, self.undo), log_derivative.sum(-1)
+
+    def _numbers(self, x: Tensor) -> Tensor:
+        """The network's output, in the precision of x rather than of the weights."""
+        for layer in self.net:
+            if isinstance(layer, nn.Linear):
+                x = F.linear(x, layer.weight.to(x.dtype), layer.bias.to(x.dtype))
+            else:
+                x = layer(x)
+        return x
 
     def extra_repr(self) -> str:
         """What `print` says of the layer."""

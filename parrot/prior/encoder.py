@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from parrot.errors import ConfigError
 from parrot.spaces import IMAGE_SIZE
 
-__all__ = ["ENCODERS", "FastEncoder", "PaperEncoder", "make_encoder", "normalise", "training_autocast"]
+__all__ = ["ENCODERS", "FastEncoder", "PaperEncoder", "make_encoder", "native_bf16", "normalise", "training_autocast"]
 
 
 def normalise(image: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -106,15 +106,16 @@ def make_encoder(name: str, features: int, channels: int) -> nn.Module:
     return ENCODERS[name](features, channels)
 
 
+def native_bf16(device: torch.device) -> bool:
+    """Whether this device multiplies bfloat16 itself; elsewhere that is emulated, slowly."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    return any(getattr(torch.cpu, probe, bool)() for probe in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+
+
 def training_autocast(device: torch.device) -> torch.autocast:
     """A context in which convolutions run in bfloat16 where the hardware multiplies it fast, else a null context.
 
     For training only: inference stays in float32, so that `encode` inverts `decode` whatever the batch size.
     """
-    if device.type == "cuda":
-        fast = torch.cuda.is_bf16_supported()
-    else:
-        fast = any(
-            getattr(torch.cpu, probe, bool)() for probe in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-        )
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=fast)
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=native_bf16(device))

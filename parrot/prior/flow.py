@@ -21,7 +21,9 @@ LOG_2PI = math.log(2.0 * math.pi)
 class FlowPrior(Prior):
     """A behavioral prior as a normalizing flow, a = f(z; s) (paper, section 4); with affine layers the real NVP.
 
-    The image is encoded once; every coupling layer takes the same features.
+    The image is encoded once; every coupling layer takes the same features. `encode` and `decode` compute the couplings
+    in double precision, so that one inverts the other to 1e-4 where the map is flat, too; `log_prob`, which training
+    calls, in that of its arguments.
 
     Example:
         >>> prior = FlowPrior(PriorConfig())
@@ -56,14 +58,15 @@ class FlowPrior(Prior):
 
     def decode(self, z: Tensor, image: Tensor | None = None, *, features: Tensor | None = None) -> Tensor:
         """Actions (B, dim), not yet clipped, of the latents (B, dim)."""
-        features = self.features_of(image, features)
+        kind, features = z.dtype, self.features_of(image, features).double()
+        z = z.double()
         for coupling in self.couplings:
             z, _ = coupling(z, features)
-        return z * self.std + self.mean
+        return (z * self.std + self.mean).to(kind)
 
     def encode(self, action: Tensor, image: Tensor | None = None, *, features: Tensor | None = None) -> Tensor:
         """Latents (B, dim) of the actions (B, dim): the inverse of `decode`."""
-        return self._invert(action, self.features_of(image, features))[0]
+        return self._invert(action.double(), self.features_of(image, features).double())[0].to(action.dtype)
 
     def log_prob(self, action: Tensor, image: Tensor | None = None, *, features: Tensor | None = None) -> Tensor:
         """Log-likelihood (B,) in nats (equation 2)."""

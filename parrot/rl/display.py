@@ -10,7 +10,7 @@ from parrot.rl.finetune import Status
 
 __all__ = ["line", "table"]
 
-PHASES = {"before": "prior alone", "train": "learning", "after": "evaluation", "done": "done"}
+PHASES = {"before": "before learning", "train": "learning", "after": "evaluation", "done": "done"}
 
 
 def table(status: Status, title: str = "") -> Table:
@@ -33,7 +33,7 @@ def _figures(s: Status) -> dict[str, str]:
         "phase": PHASES[s.phase],
         "episode": f"{s.episode}/{s.episodes}",
         "success (last 50)": _percent(s.success),
-        "prior alone": _percent(s.success_before),
+        "before": _percent(s.success_before),
         "steps": f"{s.env_steps}",
         "steps/s": f"{s.steps_per_second:.0f}",
         "updates": f"{s.updates}",

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from parrot.errors import SpaceError
 from parrot.rl.algorithms import start_of
 from parrot.rl.checkpoint import load_checkpoint
-from parrot.rl.learner import LearnerProcess, LearnerSpec, allowed
+from parrot.rl.learner import HELD, LearnerProcess, LearnerSpec, allowed
 from parrot.rl.report import Curves, write_report
 from parrot.rl.run_folder import EpisodeRow, RunFolder
 from parrot.rl.sac import Actor
@@ -44,7 +44,7 @@ class Status:
     success: float
     """Success over the last 50 episodes of this phase; NaN before the first."""
     success_before: float
-    """Success of the prior alone; NaN before the first."""
+    """Success before learning; NaN before the first episode."""
     env_steps: int
     """Environment steps so far."""
     steps_per_second: float
@@ -90,7 +90,8 @@ class FineTuning:
         # For one image at a time, casting the weights to bfloat16 costs more than it saves.
         self._actor = Actor(replace(config.sac, bf16=False), start.encoder, start.latent_dim, start.squash)
         self.folder = RunFolder(self.run_dir, config, start.latent_dim)
-        self._learner: LearnerProcess | None = None
+        self.learner: LearnerProcess | None = None
+        """The learner, until the evaluation begins."""
         self._block: SharedBlock | None = None
         try:
             rows = self.folder.rows
@@ -105,8 +106,8 @@ class FineTuning:
             self._phase = self._next_phase()
             if self._phase in ("before", "train"):
                 self._start_learner()
-            elif found := load_checkpoint(self.folder.checkpoint):
-                self._load_actor(found[0])
+            else:
+                self._load_actor()
             self.discard()
         except BaseException:
             self._release()
@@ -138,7 +139,7 @@ class FineTuning:
             z = torch.randn(self.latent_dim, generator=self._generator).numpy()
             z = np.tanh(z) if self._squash else z
         else:
-            z = self._actor.act(image, self._generator, deterministic=self._phase != "train")
+            z = self._actor.act(image, self._generator, self._candidates)
         self._images.append(image.copy())
         self._latents.append(z)
         return z.copy()
@@ -201,8 +202,8 @@ class FineTuning:
         Raises:
             RunError: the learner died or the disk is full.
         """
-        if self._learner:
-            self._learner.save()
+        if self.learner:
+            self.learner.save()
 
     def close(self) -> None:
         """Saves everything and frees the folder; a finished run gets its report.
@@ -211,8 +212,8 @@ class FineTuning:
             RunError: the learner died or the disk is full; what was saved before stays.
         """
         try:
-            if self._learner:
-                learner, self._learner = self._learner, None
+            if self.learner:
+                learner, self.learner = self.learner, None
                 learner.stop()
         finally:
             self._release()
@@ -229,8 +230,8 @@ class FineTuning:
         images, latents = np.stack(self._images[:steps]), np.stack(self._latents[:steps])
         actions, rewards = np.stack(self._actions), np.array(self._rewards, np.float32)
         self.discard()
-        if self._learner and self._block:
-            self._learner.check()
+        if self.learner and self._block:
+            self.learner.check()
             self._updates = max(self._updates, int(self._block.statistics[0]))
         self._env_steps += steps if phase != "after" else 0
         previous = [r.success for r in self.folder.rows if r.phase == phase][-(WINDOW - 1) :]
@@ -244,11 +245,11 @@ class FineTuning:
         )  # fmt: skip
         self._counts[phase] += 1
         self._recent_steps = [*self._recent_steps[-100:], (time.monotonic(), steps)]
-        if self._learner and self._block:
+        if self.learner and self._block:
             replay = self._block.replay
             replay.append(images, latents, rewards, success=outcome.success, terminated=outcome.terminated)
             if self.config.sac.synchronous:
-                self._learner.wait_for(allowed(self.config.sac, replay))
+                self.learner.wait_for(allowed(self.config.sac, replay))
             self._block.weights.read(self._actor.parameters)
         self._curves.add(row, self._block.told() if self._block else {})
         if (following := self._next_phase()) != phase:
@@ -267,12 +268,11 @@ class FineTuning:
         return "after" if n["after"] < c.eval_after else "done"
 
     def _enter(self, phase: str) -> None:
-        if phase in ("after", "done") and self._learner and self._block:
-            learner, self._learner = self._learner, None
+        if phase in ("after", "done") and self.learner and self._block:
+            learner, self.learner = self.learner, None
             learner.stop()  # its checkpoint is what is evaluated
             self._updates = int(self._block.statistics[0])
-            if found := load_checkpoint(self.folder.checkpoint):
-                self._load_actor(found[0])
+            self._load_actor()
         self._phase = phase
         if phase == "done":
             write_report(self.folder, self.config, self._seconds_before + time.monotonic() - self._began)
@@ -289,17 +289,26 @@ class FineTuning:
         spec = LearnerSpec(
             c.sac, c.algo, c.prior, c.seed, str(self.folder.checkpoint), c.save_seconds, c.learner_threads
         )
-        self._learner = LearnerProcess(spec, self._block)
+        self.learner = LearnerProcess(spec, self._block)
 
-    def _load_actor(self, state: dict[str, torch.Tensor]) -> None:
-        actor = self._actor
-        for name, module in (("policy", actor.policy), ("policy_trunk", actor.trunk), ("critic", actor.critic)):
-            module.load_state_dict({k.partition(".")[2]: v for k, v in state.items() if k.startswith(f"{name}.")})
+    def _load_actor(self) -> None:
+        """Takes what the learner saved last."""
+        if found := load_checkpoint(self.folder.checkpoint):
+            state = found[0]
+            self._actor.load(state, HELD if any(name.startswith(HELD) for name in state) else "")
+
+    @property
+    def _candidates(self) -> int:
+        """Samples that the critics choose from; 0: the mean."""
+        c = self.config.sac
+        if self._phase == "train":
+            return c.candidates if self._updates >= c.candidates_after else 1
+        return c.candidates if c.candidates > 1 else 0
 
     def _release(self) -> None:
-        if self._learner:
-            self._learner.close()
-            self._learner = None
+        if self.learner:
+            self.learner.close()
+            self.learner = None
         if self._block:
             self._block.close()
             self._block = None

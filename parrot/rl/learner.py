@@ -6,6 +6,7 @@ It reads episodes from a replay in shared memory and publishes the policy's weig
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import signal
@@ -20,16 +21,20 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from parrot.errors import ParrotError, RunError
 from parrot.rl.algorithms import start_of
 from parrot.rl.checkpoint import load_checkpoint, save_checkpoint
 from parrot.rl.presets import SACConfig
 from parrot.rl.replay import Replay
-from parrot.rl.sac import Agent
+from parrot.rl.sac import Actor, Agent
 from parrot.rl.shared import SharedBlock
 
-__all__ = ["Learner", "LearnerProcess", "LearnerSpec"]
+__all__ = ["HELD", "Learner", "LearnerProcess", "LearnerSpec"]
+
+HELD = "held."
+"""Prefix of the weights that act while a new agent is learning, in a checkpoint."""
 
 PUBLISH_SECONDS = 0.5
 """Between two publications of the weights: a few episodes of the actor, under 1% of the learner's time."""
@@ -72,21 +77,38 @@ class LearnerSpec:
         """The inverse of `to_json`."""
         value = json.loads(text)
         config = value.pop("config")
-        return cls(SACConfig(**{**config, "hidden": tuple(config["hidden"])}), **value)
+        lists = {name: tuple(item) for name, item in config.items() if isinstance(item, list)}
+        return cls(SACConfig(**{**config, **lists}), **value)
 
 
 class Learner:
     """Does the updates that are due; this is all that happens inside the process.
 
     Args:
-        agent: what learns.
+        make: an agent with fresh weights, by seed and by the updates done before it.
         replay: what it learns from.
-        seed: of the draws from the replay.
+        seed: of the agents and of the draws from the replay.
+        state: of an earlier learner, to go on from.
     """
 
-    def __init__(self, agent: Agent, replay: Replay, seed: int = 0) -> None:
-        self.agent, self.replay = agent, replay
-        self.rng = np.random.default_rng([seed, agent.updates])
+    def __init__(
+        self, make: Callable[[int, int], Agent], replay: Replay, seed: int = 0, state: dict[str, Tensor] | None = None
+    ) -> None:
+        self.make, self.replay, self.seed = make, replay, seed
+        self.agent = make(seed, 0)
+        self.held: Actor | None = None
+        """What acts while a new agent is not yet as good."""
+        if state:
+            self.agent.load(state)
+            if self._holding:
+                self.held = copy.deepcopy(self.agent.actor)
+                self.held.load(state, HELD)
+        self.rng = np.random.default_rng([seed, self.agent.updates])
+
+    @property
+    def actor(self) -> Actor:
+        """What shall act."""
+        return self.held or self.agent.actor
 
     @property
     def due(self) -> int:
@@ -96,8 +118,22 @@ class Learner:
     def update(self, report: bool = False) -> dict[str, float]:
         """One update; returns the losses if a report is wanted."""
         c = self.agent.config
+        updates = self.agent.updates
+        if updates in c.restarts and self.agent.age:
+            self.held, self.agent = self.agent.actor, self.make(self.seed + updates, updates)
         batch = self.replay.sample(c.batch_size, self.rng, n_step=c.n_step, success_share=c.success_share)
-        return self.agent.update(batch, report)
+        losses = self.agent.update(batch, report)
+        if not self._holding:
+            self.held = None
+        return losses
+
+    def state(self) -> dict[str, Tensor]:
+        """What goes on from here; `Actor.load` finds what shall act in it, below `HELD` if there is such a part."""
+        return {**self.agent.state(), **(self.held.state(HELD) if self.held else {})}
+
+    @property
+    def _holding(self) -> bool:
+        return self.agent.born > 0 and self.agent.age < self.agent.config.restart_hold
 
 
 def allowed(config: SACConfig, replay: Replay) -> int:
@@ -214,38 +250,40 @@ def main(fd: int, spec: LearnerSpec) -> None:
     torch.set_num_threads(spec.threads)
     folder = Path(spec.folder)
     start = start_of(spec.algo, spec.config, spec.prior, spec.seed)
-    agent = Agent(spec.config, start.encoder, start.latent_dim, squash=start.squash, seed=spec.seed)
-    parameters = agent.actor.parameters
-    block = SharedBlock(
-        sum(p.numel() for p in parameters), spec.config.replay_episodes, start.latent_dim, spec.config.discount, fd
-    )
-    if found := load_checkpoint(folder):
-        agent.load(found[0])
-    learner = Learner(agent, block.replay, spec.seed)
-    block.tell(updates=agent.updates)
-    block.weights.write(parameters)
-    published, published_at, reported_at, saved_at = agent.updates, *[time.monotonic()] * 3
-    counted, counted_at = agent.updates, time.monotonic()
+
+    def make(seed: int, born: int) -> Agent:
+        return Agent(spec.config, start.encoder, start.latent_dim, squash=start.squash, seed=seed, born=born)
+
+    numbers = sum(p.numel() for p in make(0, 0).actor.parameters)
+    block = SharedBlock(numbers, spec.config.replay_episodes, start.latent_dim, spec.config.discount, fd)
+    found = load_checkpoint(folder)
+    learner = Learner(make, block.replay, spec.seed, found[0] if found else None)
+    updates = learner.agent.updates
+    block.tell(updates=updates)
+    block.weights.write(learner.actor.parameters)
+    published, published_at, reported_at, saved_at = updates, *[time.monotonic()] * 3
+    counted, counted_at = updates, time.monotonic()
 
     def save() -> None:
-        counters: dict[str, Any] = {"updates": agent.updates, "episodes": block.replay.episodes, "algo": spec.algo}
-        save_checkpoint(folder, agent.state(), counters)
+        counters: dict[str, Any] = {"updates": updates, "episodes": block.replay.episodes, "algo": spec.algo}
+        save_checkpoint(folder, learner.state(), counters)
 
     while not block.wishes[0] and os.getppid() == parent:
         now = time.monotonic()
         if learner.due:
             report = now - reported_at >= REPORT_SECONDS
             losses = learner.update(report)
-            block.tell(updates=agent.updates, **losses)
+            updates = learner.agent.updates
+            block.tell(updates=updates, **losses)
             reported_at = now if report else reported_at
         else:
             time.sleep(0.002)
-        if agent.updates > published and (now - published_at >= PUBLISH_SECONDS or not learner.due):
-            block.weights.write(parameters)
-            published, published_at = agent.updates, now
+        if updates > published and (now - published_at >= PUBLISH_SECONDS or not learner.due):
+            block.weights.write(learner.actor.parameters)
+            published, published_at = updates, now
         if now - counted_at >= REPORT_SECONDS:
-            block.tell(rate=(agent.updates - counted) / (now - counted_at))
-            counted, counted_at = agent.updates, now
+            block.tell(rate=(updates - counted) / (now - counted_at))
+            counted, counted_at = updates, now
         if block.wishes[1] > block.statistics[1] or now - saved_at >= spec.save_seconds:
             wish = int(block.wishes[1])
             save()

@@ -3,16 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import gymnasium
 import numpy as np
 
 from parrot.prior.base import Prior
+from parrot.prior.weights import load_prior
 from parrot.rl.finetune import FineTuning, Status
+from parrot.rl.settings import FineTuneConfig
 from parrot.rl.wrapper import LatentActionWrapper
+from parrot.sim.env import ManipulationEnv
 from parrot.spaces import Outcome
 
-__all__ = ["run_loop"]
+__all__ = ["fine_tune", "run_loop"]
+
+
+def fine_tune(config: FineTuneConfig, run_dir: Path, on_episode: Callable[[Status], None] | None = None) -> FineTuning:
+    """Carries a run out in a simulated world of its own; returns it, closed.
+
+    Args:
+        config: what to do.
+        run_dir: the run's folder; what is there goes on.
+        on_episode: called with the status at the end of every episode.
+
+    Raises:
+        ConfigError: the task or the robot is unknown.
+        WeightsError: the prior is missing or foreign.
+        RunError: as `FineTuning`.
+    """
+    env = ManipulationEnv(config.task, robot=config.robot, terminate_on_success=config.sac.end_on_success)
+    try:
+        prior = load_prior(config.prior, config.robot) if config.algo == "parrot" else None
+        with FineTuning(config, run_dir) as tuning:
+            run_loop(env, tuning, prior, on_episode)
+        return tuning
+    finally:
+        env.close()
 
 
 def run_loop(

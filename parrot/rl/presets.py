@@ -26,7 +26,7 @@ class SACConfig:
     lr_warmup: int = 0
     """Updates over which both learning rates rise linearly from 0."""
     lr_floor: float = 1.0
-    """Share of the learning rates that is left after `lr_decay` updates; 1: they stay."""
+    """Share of the learning rates that is left `lr_decay` updates after a start; 1: they stay."""
     lr_decay: int = 8000
     """Updates over which the learning rates fall, linearly."""
     batch_size: int = 256
@@ -96,9 +96,16 @@ class SACConfig:
     """Pixels by which images are shifted at random (Kostrikov et al., 2021)."""
     bf16: bool = False
     """Run convolutions in bfloat16, channels last, if the processor has instructions for it."""
+    restarts: tuple[int, ...] = ()
+    """Updates after which all networks and moments start anew, on the replay as it is then (Nikishin et al., 2022):
+    what was learnt from the first few episodes stands in the way of learning from the many that follow."""
+    restart_hold: int = 1500
+    """Updates of the new networks until they act; until then the old ones do."""
     candidates: int = 1
-    """Latents drawn from the trained policy in an evaluation, of which the one that the critics value most is
-    executed; 1: the policy's mean. While critics are young it is no use."""
+    """Latents drawn from the policy, of which the one that the critics value most is executed; 1: in an evaluation the
+    policy's mean, else a single sample."""
+    candidates_after: int = 0
+    """Updates before which exploring takes a single sample: young critics choose badly."""
     mean_bound: float = 3.0
     """The policy's mean stays within this, softly: latents further out were never seen by the prior."""
     log_std_min: float = -5.0
@@ -117,13 +124,14 @@ def fast(**changes: Any) -> SACConfig:
     imitation then fades. `docs/training.md` says what each choice is for.
     """
     base = paper(
-        end_on_success=True, discount=0.97, policy_lr=1e-3, critic_lr=1e-3, lr_warmup=200, lr_floor=0.2, batch_size=128,
+        end_on_success=True, discount=0.97, policy_lr=1e-3, critic_lr=1e-3, lr_warmup=200, lr_floor=0.2,
+        batch_size=128,
         updates_per_step=0.25, synchronous=False, start_steps=250, start_successes=2, replay_episodes=6000,
         target_period=1, target_tau=0.01, entropy_weight=0.003, auto_entropy=False, entropy_in_target=False,
         prior_kl=True, critics=4, value_loss="bce", clamp_targets=True, n_step=3, success_share=0.25, unbiased=True,
         imitation_weight=1.0, imitation_floor=0.1, imitation_updates=6000,
         encoder="fast", shared_encoder=True, warm_start=True, features=256, layer_norm=True, shift=3, bf16=True,
-        candidates=8,
+        restarts=(3000, 8000), candidates=8, candidates_after=4500,
     )  # fmt: skip
     return replace(base, **changes)
 

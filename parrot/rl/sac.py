@@ -15,47 +15,59 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from parrot.rl.augment import random_shift
+from parrot.prior.augment import random_shift
+from parrot.prior.encoder import native_bf16
 from parrot.rl.networks import Critic, Policy, Trunk
 from parrot.rl.presets import SACConfig
 from parrot.rl.replay import Batch
 
-__all__ = ["Actor", "Agent", "native_bf16"]
+__all__ = ["Actor", "Agent"]
 
-
-def native_bf16() -> bool:
-    """Whether this processor multiplies bfloat16 itself; elsewhere that is emulated, slowly."""
-    return any(getattr(torch.cpu, p, bool)() for p in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+CPU = torch.device("cpu")
 
 
 class Actor:
     """What acting needs: a policy, the encoder that it looks through and, to choose among candidates, the critics."""
 
     def __init__(self, config: SACConfig, encoder: nn.Module, latent_dim: int, squash: bool = False) -> None:
-        self.trunk = Trunk(encoder, config.bf16 and native_bf16())
+        self.trunk = Trunk(encoder, config.bf16 and native_bf16(CPU))
         self.policy = Policy(config, encoder, latent_dim, squash)
         self.critic = Critic(config, encoder, latent_dim, self.trunk.bf16)
-        self.latent_dim, self.candidates = latent_dim, config.candidates
+        self.latent_dim = latent_dim
 
     @property
     def parameters(self) -> list[nn.Parameter]:
-        """The weights that exploring needs, in a fixed order."""
-        return [*self.trunk.parameters(), *self.policy.parameters()]
+        """All weights, in a fixed order."""
+        return [*self.trunk.parameters(), *self.policy.parameters(), *self.critic.parameters()]
+
+    def load(self, state: dict[str, Tensor], prefix: str = "") -> None:
+        """Takes its part of an `Agent.state`, or of a state whose names begin with this prefix."""
+        for name, module in (("policy", self.policy), ("policy_trunk", self.trunk), ("critic", self.critic)):
+            start = f"{prefix}{name}."
+            module.load_state_dict({k.removeprefix(start): v for k, v in state.items() if k.startswith(start)})
+
+    def state(self, prefix: str) -> dict[str, Tensor]:
+        """The state that `load` takes."""
+        parts = (("policy", self.policy), ("policy_trunk", self.trunk), ("critic", self.critic))
+        return {f"{prefix}{name}.{k}": v.detach() for name, part in parts for k, v in part.state_dict().items()}
 
     @torch.inference_mode()
-    def act(
-        self, image: NDArray[np.uint8], generator: torch.Generator, *, deterministic: bool = False
-    ) -> NDArray[np.float32]:
-        """A latent (D,) for an image (48, 48, 3): a sample, or, without exploring, the best that is known."""
+    def act(self, image: NDArray[np.uint8], generator: torch.Generator, candidates: int = 1) -> NDArray[np.float32]:
+        """A latent (D,) for an image (48, 48, 3).
+
+        Args:
+            image: what is seen.
+            generator: source of the samples.
+            candidates: samples of the policy, of which the critics choose one; 0: the policy's mean instead.
+        """
         maps = self.trunk(_tensor(image[None]))
         mean, log_std = self.policy(maps)
-        if deterministic and self.candidates == 1:
+        if candidates == 0:
             return self.policy.best(mean)[0].numpy()
-        n = self.candidates if deterministic else 1
-        z = self.policy.sample(mean, log_std, torch.randn(n, self.latent_dim, generator=generator))[0]
-        if n == 1:
+        z = self.policy.sample(mean, log_std, torch.randn(candidates, self.latent_dim, generator=generator))[0]
+        if candidates == 1:
             return z[0].numpy()
-        features = self.critic.projection(maps).expand(n, -1)
+        features = self.critic.projection(maps).expand(candidates, -1)
         return z[self.critic.judge(features, z).mean(0).argmax()].numpy()
 
 
@@ -68,6 +80,7 @@ class Agent:
         latent_dim: D.
         squash: tanh-squash the policy: for raw actions, without a prior.
         seed: of the initial weights and of all noise.
+        born: updates that agents before this one have done.
     """
 
     def __init__(
@@ -78,11 +91,12 @@ class Agent:
         *,
         squash: bool = False,
         seed: int = 0,
+        born: int = 0,
     ) -> None:
         self.config, self.latent_dim = config, latent_dim
-        self.bf16 = config.bf16 and native_bf16()
+        self.bf16 = config.bf16 and native_bf16(CPU)
         self.generator = torch.Generator().manual_seed(seed)
-        self.updates = 0
+        self.updates = self.born = born
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.actor = Actor(config, encoder, latent_dim, squash)
@@ -148,12 +162,15 @@ class Agent:
         }  # fmt: skip
 
     @property
+    def age(self) -> int:
+        """Updates of its own."""
+        return self.updates - self.born
+
+    @property
     def imitation_weight(self) -> float:
         """Weight of the imitation of own successes at this update."""
         c = self.config
-        return c.imitation_weight + min(1.0, self.updates / c.imitation_updates) * (
-            c.imitation_floor - c.imitation_weight
-        )
+        return c.imitation_weight + min(1.0, self.age / c.imitation_updates) * (c.imitation_floor - c.imitation_weight)
 
     def state(self) -> dict[str, Tensor]:
         """All that an exact continuation needs, by name: weights, Adam's moments, random state."""
@@ -161,7 +178,7 @@ class Agent:
         for i, moments in self.optimizer.state_dict()["state"].items():
             found.update({f"adam.{i}.{key}": value for key, value in moments.items()})
         found["log_alpha"], found["random"] = self.log_alpha.detach(), self.generator.get_state()
-        found["updates"] = torch.tensor(self.updates)
+        found["updates"], found["born"] = torch.tensor(self.updates), torch.tensor(self.born)
         return {name: tensor.contiguous() for name, tensor in found.items()}
 
     def load(self, state: dict[str, Tensor]) -> None:
@@ -188,7 +205,7 @@ class Agent:
         with torch.no_grad():
             self.log_alpha.copy_(state["log_alpha"])
         self.generator.set_state(state["random"])
-        self.updates = int(state["updates"])
+        self.updates, self.born = int(state["updates"]), int(state["born"])
 
     def _modules(self) -> dict[str, nn.Module]:
         found: dict[str, nn.Module] = {
@@ -235,8 +252,8 @@ class Agent:
         c = self.config
         self.updates += 1
         for group in self.optimizer.param_groups:
-            decay = 1 - (1 - c.lr_floor) * min(1.0, self.updates / c.lr_decay)
-            group["lr"] = group["peak"] * decay * min(1.0, self.updates / max(1, c.lr_warmup))
+            decay = 1 - (1 - c.lr_floor) * min(1.0, self.age / c.lr_decay)
+            group["lr"] = group["peak"] * decay * min(1.0, self.age / max(1, c.lr_warmup))
         self.optimizer.step()
         if self.updates % c.target_period == 0:
             online, target = zip(*self._pairs, strict=True)

@@ -70,7 +70,7 @@ class FineTuneConfig:
     def to_json(self) -> dict[str, Any]:
         """As a JSON object."""
         value = asdict(self)
-        value["sac"]["hidden"] = list(self.sac.hidden)
+        value["sac"] = {k: list(v) if isinstance(v, tuple) else v for k, v in value["sac"].items()}
         return value
 
     def differences(self, there: dict[str, Any]) -> list[str]:

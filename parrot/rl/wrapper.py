@@ -6,11 +6,11 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from parrot.errors import SpaceError
 from parrot.prior.base import Prior
+from parrot.prior.control import controller_of
 
 __all__ = ["LatentActionWrapper"]
 
@@ -22,12 +22,13 @@ class LatentActionWrapper(gymnasium.Wrapper):
 
     Args:
         env: observes (48, 48, 3) uint8 images and takes (7,) actions.
-        prior: a trained prior.
+        prior: a trained prior; its weights as they are now.
     """
 
     def __init__(self, env: gymnasium.Env, prior: Prior) -> None:
         super().__init__(env)
         self.prior = prior
+        self._controller = controller_of(prior)
         self.action_space = gymnasium.spaces.Box(-np.inf, np.inf, (prior.latent_dim,), np.float32)
         self._image: NDArray[np.uint8] | None = None
 
@@ -48,13 +49,7 @@ class LatentActionWrapper(gymnasium.Wrapper):
         if z.shape != (self.prior.latent_dim,) or not np.isfinite(z).all():
             raise SpaceError(f"latent {z.tolist()}: expected {self.prior.latent_dim} finite numbers")
         assert self._image is not None, "reset comes first"
-        executed = self.decode(z, self._image)
+        executed = self._controller.act(z, self._controller.look(self._image))
         image, reward, terminated, truncated, info = self.env.step(executed)
         self._image = image
         return image, float(reward), terminated, truncated, {**info, "action": executed}
-
-    @torch.inference_mode()
-    def decode(self, z: NDArray[np.float32], image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """The action (7,) in [-1, 1] that latent (D,) stands for when this image (48, 48, 3) is seen."""
-        pixels = torch.from_numpy(np.ascontiguousarray(image)[None]).permute(0, 3, 1, 2)
-        return self.prior.decode(torch.from_numpy(z)[None], pixels)[0].clamp(-1, 1).numpy()

@@ -38,10 +38,24 @@ class Camera:
         )
         return np.ascontiguousarray(np.asarray(rgba, dtype=np.uint8).reshape(size, size, 4)[:, :, :3])
 
+    def may_see(self, corners: NDArray[np.floating], margin: float) -> bool:
+        """Whether a convex thing with these corners (N, 3), in metres, may reach into the picture or near its border.
+
+        Args:
+            corners: in the world's frame.
+            margin: how near, as a share of half the picture.
+        """
+        clip = self._clip(corners)
+        x, y, w = clip[:, 0], clip[:, 1], clip[:, 3] * (1 + margin)
+        return not any(bool(beyond.all()) for beyond in (x > w, x < -w, y > w, y < -w, w < 0))
+
     def project(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
         """Where points (N, 3) in metres appear: (N, 2) as x to the right and y down, in [0, 1] inside the picture."""
-        view = np.reshape(self.view, (4, 4), order="F")
-        projection = np.reshape(self.projection, (4, 4), order="F")
-        clip = np.c_[points, np.ones(len(points))] @ (projection @ view).T
+        clip = self._clip(points)
         ndc = clip[:, :2] / clip[:, 3:]
         return np.c_[(ndc[:, 0] + 1) / 2, (1 - ndc[:, 1]) / 2]
+
+    def _clip(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
+        view = np.reshape(self.view, (4, 4), order="F")
+        projection = np.reshape(self.projection, (4, 4), order="F")
+        return np.c_[points, np.ones(len(points))] @ (projection @ view).T

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from parrot.errors import ConfigError
 from parrot.sim.bullet import pybullet
 from parrot.sim.config import RobotConfig
-from parrot.sim.meshes import light_urdf
+from parrot.sim.meshes import bounding_box, light_urdf
 from parrot.spaces import GRIPPER_CLOSE, GRIPPER_OPEN
 
 __all__ = ["Arm"]
@@ -80,7 +81,11 @@ class Arm:
         self.position = np.array(self.config.home.position)
         self.rpy = np.zeros(3)
         self._set_joints(self.config.home.joints)
-        for _ in range(50):
+        return self._converge(50)
+
+    def _converge(self, steps: int) -> list[float]:
+        """Moves the joints until the tool point is where it was commanded to be; each step comes nearer."""
+        for _ in range(steps):
             solution = self._inverse_kinematics()
             self._set_joints(solution)
         return solution
@@ -133,6 +138,30 @@ class Arm:
     def _set_joints(self, joints: list[float] | tuple[float, ...]) -> None:
         for joint, value in zip(self._arm, joints, strict=True):
             pybullet.resetJointState(self.body, joint, value, 0.0, self._client)
+
+    def visual_boxes(self) -> list[tuple[int, NDArray[np.float64]]]:
+        """Where the moving links' meshes are now: for each its link and the corners (8, 3) of its box, metres."""
+        found = []
+        for shape in pybullet.getVisualShapeData(self.body, physicsClientId=self._client):
+            link, size, path, position, quaternion = shape[1], shape[3], Path(shape[4].decode()), shape[5], shape[6]
+            if link < 0:
+                continue
+            state = pybullet.getLinkState(self.body, link, 0, 1, self._client)
+            corners = bounding_box(path) * size
+            for place, turn in ((position, quaternion), (state[4], state[5])):
+                corners = corners @ np.reshape(pybullet.getMatrixFromQuaternion(turn), (3, 3)).T + place
+            found.append((link, corners))
+        return found
+
+    def stretch(self, position: NDArray[np.floating]) -> None:
+        """Puts the tool point at (3,) metres at once, pointing down, as near as the joints allow."""
+        self.position, self.rpy = np.asarray(position, dtype=np.float64), np.zeros(3)
+        self._set_joints(self._home)
+        self._converge(10)
+
+    def hide(self, link: int) -> None:
+        """Leaves a link out of all pictures."""
+        pybullet.changeVisualShape(self.body, link, rgbaColor=[0.0] * 4, physicsClientId=self._client)
 
     def tool(self) -> NDArray[np.float64]:
         """Where the tool point really is: (3,) metres."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,10 @@ _SETTLE = 12
 
 _FRICTION = 1.0
 """Lateral friction of objects and table; the fingers' is 2, and Bullet multiplies the two."""
+
+
+_MARGIN = 0.25
+"""How near a link may come to the picture, as a share of half of it, and still be left out."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,20 @@ class World:
         pybullet.changeDynamics(self._table, -1, lateralFriction=_FRICTION, physicsClientId=c)
         self.arm = Arm(c, self.robot)
         self.camera = Camera(c, self.scene.camera, self.scene.light)
+        self._hide_what_is_never_seen()
+
+    def _hide_what_is_never_seen(self) -> None:
+        """Leaves out links that stay outside the picture wherever the tool point goes: drawing them costs as much."""
+        space, seen, links = self.robot.workspace, set(), set()
+        for corner in itertools.product(*zip(space.lower, space.upper, strict=True)):
+            self.arm.stretch(np.array(corner))
+            for link, box in self.arm.visual_boxes():
+                links.add(link)
+                if self.camera.may_see(box, _MARGIN):
+                    seen.add(link)
+        for link in links - seen:
+            self.arm.hide(link)
+        self.arm.reset()
 
     def place(self, objects: Sequence[tuple[ObjectModel, Sequence[float], float]]) -> None:
         """Clears the table, puts the arm at home and each object at (x, y) metres, turned by yaw radians."""

@@ -1,6 +1,5 @@
 """The conditional real NVP: inverse, Jacobian, gradients, images."""
 
-import copy
 import itertools
 import math
 
@@ -54,11 +53,7 @@ def test_every_action_in_the_box_comes_back(prior, action):
 @settings(max_examples=50, deadline=None)
 def test_every_latent_comes_back(prior, z):
     z, features = torch.tensor([z]), prior.encode_image(images(1))
-    exact = copy.deepcopy(prior).double()
-    action = exact.decode(z.double(), features=features.double())
-    assert (exact.encode(action, features=features.double()) - z).abs().max() < 1e-4
-    # Where the map is flat, float32's rounding of the action and of the splines' numbers moves z further.
-    assert (prior.encode(prior.decode(z, features=features), features=features) - z).abs().max() < 1e-3
+    assert (prior.encode(prior.decode(z, features=features), features=features) - z).abs().max() < 1e-4
 
 
 def test_a_latent_where_the_map_is_flat_comes_back(prior):

@@ -1,5 +1,9 @@
 """Maximum likelihood: what is learnt, how a training goes on, what its folder holds."""
 
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +15,8 @@ from parrot.data.dataset import Dataset
 from parrot.errors import DatasetError, RunError, WeightsError
 from parrot.prior import batches as batches_module
 from parrot.prior import load_prior, train
-from parrot.prior.batches import Batches, dequantise, shift_images, split_episodes
+from parrot.prior.batches import Batches, dequantise, split_episodes
+from parrot.prior.checkpoint import read_position
 from parrot.prior.train import Trainer, learning_rate
 
 
@@ -189,16 +194,6 @@ def test_dequantised_actions_clip_back_to_what_was_recorded():
     assert len(np.unique(noisy[bound])) > 0.99 * bound.sum()
 
 
-def test_a_shift_moves_the_picture_and_keeps_its_size():
-    image = np.zeros((64, 48, 48, 3), np.uint8)
-    image[:, 20, 30] = 255
-    moved = shift_images(image, 2, np.random.default_rng(0))
-    n, y, x = np.nonzero(moved[..., 0])
-    assert np.array_equal(n, np.arange(64))
-    assert set(y - 20) == set(x - 30) == {-2, -1, 0, 1, 2}
-    assert shift_images(image, 0, np.random.default_rng(0)) is image
-
-
 def test_the_learning_rate_rises_then_falls():
     rates = [learning_rate(replace(SMALL, warmup=10), step, step / 100) for step in range(101)]
     assert rates[0] == pytest.approx(1e-4)
@@ -233,3 +228,20 @@ def test_it_learns_to_reach_for_any_of_three_blobs(tmp_path):
     gripper = actions[..., 6].ravel()
     assert (np.abs(np.abs(gripper) - 1.0) < 0.4).mean() > 0.8
     assert 0.35 < (gripper > 0).mean() < 0.65
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_training_that_is_told_to_end_keeps_what_it_learnt(dataset, tmp_path, number):
+    options = {"--out": str(tmp_path / "out"), "--minutes": "5", "--batch": "16", "--threads": "1"}
+    command = ["prior", "train", str(dataset.paths[0]), *(word for pair in options.items() for word in pair)]
+    with subprocess.Popen([sys.executable, "-m", "parrot.cli", *command], stdout=subprocess.PIPE) as process:
+        while not list(tmp_path.glob("out/events.*")):  # it has begun
+            assert process.poll() is None
+            time.sleep(0.05)
+        time.sleep(2.0)
+        process.send_signal(number)
+        process.wait()
+    assert process.returncode == 130
+    assert read_position(tmp_path / "out" / "checkpoint.safetensors").step > 0
+    assert load_prior(tmp_path / "out" / "prior.safetensors", robot="toy-arm").card["steps"] > 0

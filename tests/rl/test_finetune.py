@@ -100,8 +100,8 @@ def test_a_dead_learner_is_one_clear_error_and_the_run_goes_on(small, tmp_path):
     config = small(episodes=20)
     with FineTuning(config, tmp_path) as tuning:
         episode(tuning)
-        os.kill(tuning._learner.pid, signal.SIGKILL)
-        waited(lambda: tuning._learner._process.poll() is not None)
+        os.kill(tuning.learner.pid, signal.SIGKILL)
+        waited(lambda: tuning.learner._process.poll() is not None)
         with pytest.raises(RunError, match=r"the learner was killed by SIGKILL.*start the same run again"):
             episode(tuning)
     with FineTuning(config, tmp_path) as tuning:
@@ -117,7 +117,7 @@ def test_the_learner_saves_and_ends_when_its_parent_is_killed(small, tmp_path, p
         tuning = FineTuning(FineTuneConfig(prior={str(prior_path)!r}, sac=sac_config("fast", ["features=16",
             "hidden=[16,16]", "critics=2", "replay_episodes=8"])), {str(tmp_path)!r})
         tuning.save()
-        print(tuning._learner.pid, flush=True)
+        print(tuning.learner.pid, flush=True)
         os.kill(os.getpid(), signal.SIGKILL)
     """)
     done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=False)

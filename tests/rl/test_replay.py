@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 
-from parrot.rl.augment import random_shift
 from parrot.rl.replay import Replay
 
 DISCOUNT = 0.5
@@ -74,16 +73,3 @@ def test_two_replays_on_one_memory_see_the_same_and_the_reader_avoids_what_is_ov
         add(writer, [0, 0, 0], first=10 * i)
     drawn = {int(z) // 10 for z in reader.sample(2000, rng).latents[:, 0]}
     assert drawn == set(range(19, 25))
-
-
-def test_a_shift_moves_every_image_by_its_own_offset_and_repeats_the_border(rng):
-    images = rng.integers(0, 256, (64, 48, 48, 3), dtype=np.uint8)
-    shifted = random_shift(images, 3, rng)
-    padded = np.pad(images, ((0, 0), (3, 3), (3, 3), (0, 0)), mode="edge")
-    offsets = set()
-    for one, wide in zip(shifted, padded, strict=True):
-        hits = [(y, x) for y in range(7) for x in range(7) if (wide[y : y + 48, x : x + 48] == one).all()]
-        assert len(hits) == 1
-        offsets.update(hits)
-    assert len(offsets) > 20
-    assert random_shift(images, 0, rng) is images

@@ -1,0 +1,149 @@
+"""A prior in a control loop: one image, one latent, one action, as soon as they come.
+
+Deciding on a single action takes PyTorch ten times longer to dispatch than to compute. So a flow's couplings run here
+in NumPy, and whatever depends on the image alone is computed when the image comes, before the latent does.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from parrot.prior.base import Prior
+from parrot.prior.coupling import AffineCoupling, Coupling, SplineCoupling
+from parrot.prior.flow import FlowPrior
+from parrot.prior.spline import MIN_BIN, MIN_SLOPE
+
+__all__ = ["Controller", "FlowController", "controller_of"]
+
+Floats = NDArray[np.float32]
+
+
+class Controller:
+    """Any prior, one step at a time, with the weights that it has now.
+
+    Example:
+        >>> controller = controller_of(parrot.load_prior())          # doctest: +SKIP
+        >>> seen = controller.look(image)                            # doctest: +SKIP
+        >>> action = controller.act(z, seen)                         # doctest: +SKIP
+    """
+
+    def __init__(self, prior: Prior) -> None:
+        self.prior = prior
+
+    @torch.inference_mode()
+    def look(self, image: NDArray[np.uint8]) -> Floats:
+        """What `act` needs of an image (48, 48, 3) uint8: an array of the controller's own shape.
+
+        Raises:
+            SpaceError: the image has another shape.
+        """
+        pixels = torch.from_numpy(np.ascontiguousarray(image)[None])
+        return self.prior.encode_image(pixels.permute(0, 3, 1, 2)).numpy()
+
+    @torch.inference_mode()
+    def act(self, z: NDArray[np.floating], seen: Floats) -> Floats:
+        """The action (7,) in [-1, 1] that the latent (D,) stands for when that image is seen."""
+        latent = torch.from_numpy(np.asarray(z, np.float32)[None])
+        return self.prior.decode(latent, features=torch.from_numpy(seen))[0].clamp(-1.0, 1.0).numpy()
+
+
+class FlowController(Controller):
+    """A flow, in NumPy; its actions are those of `FlowPrior.decode` to 1e-5."""
+
+    prior: FlowPrior
+
+    def __init__(self, prior: FlowPrior) -> None:
+        super().__init__(prior)
+        couplings = [cast(Coupling, coupling) for coupling in prior.couplings]
+        self._layers = [_layer(coupling) for coupling in couplings]
+        self._mean, self._std = _array(prior.mean), _array(prior.std)
+        # The image's part of every coupling's first layer, in one product.
+        self._weight = np.concatenate([_array(_linears(c)[0].weight)[:, c.n_kept :] for c in couplings])
+        self._bias = np.concatenate([_array(_linears(c)[0].bias) for c in couplings])
+
+    def look(self, image: NDArray[np.uint8]) -> Floats:
+        """The image's part of what enters each coupling's network: (layers, hidden)."""
+        features = super().look(image)[0]
+        return (self._weight @ features + self._bias).reshape(len(self._layers), -1)
+
+    def act(self, z: NDArray[np.floating], seen: Floats) -> Floats:
+        """As `Controller.act`."""
+        x = np.array(z, np.float32)
+        for layer, image_part in zip(self._layers, seen, strict=True):
+            layer.apply(x, image_part)
+        return np.clip(x * self._std + self._mean, -1.0, 1.0)
+
+
+def controller_of(prior: Prior) -> Controller:
+    """The fastest controller for this prior, on the CPU."""
+    return FlowController(prior) if isinstance(prior, FlowPrior) else Controller(prior)
+
+
+class _AffineLayer:
+    """A coupling for one sample, forward only."""
+
+    def __init__(self, coupling: Coupling) -> None:
+        first, second, third = _linears(coupling)
+        order, n = coupling.order.numpy(), coupling.n_kept
+        self.kept, self.changed = order[:n], order[n:]
+        self.first = _array(first.weight)[:, :n]
+        self.second, self.second_bias = _array(second.weight), _array(second.bias)
+        self.third, self.third_bias = _array(third.weight), _array(third.bias)
+
+    def apply(self, x: Floats, image_part: Floats) -> None:
+        """Changes the latent (D,) in place."""
+        h = image_part + self.first @ x[self.kept]
+        h = self.second @ np.maximum(h, 0.0) + self.second_bias
+        numbers = self.third @ np.maximum(h, 0.0) + self.third_bias
+        x[self.changed] = self.transform(x[self.changed], numbers.reshape(len(self.changed), -1))
+
+    def transform(self, x: Floats, numbers: Floats) -> Floats:
+        """As `AffineCoupling.transform`."""
+        v, t = numbers[:, 0], numbers[:, 1]
+        return x * np.exp(AffineCoupling.bound * np.tanh(v / AffineCoupling.bound)) + t
+
+
+class _SplineLayer(_AffineLayer):
+    """A spline coupling for one sample, forward only."""
+
+    def transform(self, x: Floats, numbers: Floats) -> Floats:
+        """As `rational_quadratic_spline`."""
+        bins, bound, n = SplineCoupling.bins, SplineCoupling.bound, len(x)
+        sizes = numbers[:, : 2 * bins].reshape(n, 2, bins)
+        shares = np.exp(sizes - sizes.max(-1, keepdims=True))
+        shares *= (1.0 - MIN_BIN * bins) / shares.sum(-1, keepdims=True)
+        shares += MIN_BIN
+        knots = np.full((n, 2, bins + 1), -bound, np.float32)
+        knots[..., 1:] += 2.0 * bound * shares.cumsum(-1)
+        slopes = np.ones((n, bins + 1), np.float32)
+        slopes[:, 1:-1] = MIN_SLOPE + (1.0 - MIN_SLOPE) * np.logaddexp(
+            numbers[:, 2 * bins :] + math.log(math.e - 1.0), 0.0
+        )
+
+        rows = np.arange(n)
+        left = (x[:, None] >= knots[:, 0, 1:-1]).sum(-1)
+        low, high = knots[rows, :, left], knots[rows, :, left + 1]
+        d0, d1 = slopes[rows, left], slopes[rows, left + 1]
+        width, height = (high - low).T
+        mean, t = height / width, (x - low[:, 0]) / width
+        mixed = t * (1.0 - t)
+        y = low[:, 1] + height * (mean * t * t + d0 * mixed) / (mean + (d0 + d1 - 2.0 * mean) * mixed)
+        return np.where(np.abs(x) < bound, y, x)
+
+
+def _layer(coupling: Coupling) -> _AffineLayer:
+    return _SplineLayer(coupling) if isinstance(coupling, SplineCoupling) else _AffineLayer(coupling)
+
+
+def _linears(coupling: Coupling) -> list[nn.Linear]:
+    return [layer for layer in coupling.net if isinstance(layer, nn.Linear)]
+
+
+def _array(tensor: Tensor) -> Floats:
+    return tensor.detach().cpu().numpy().copy()

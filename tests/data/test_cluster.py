@@ -1,0 +1,89 @@
+"""Collecting on a Ray cluster: a real one, of two workers, on this machine."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from data_fakes import MANIFEST, BrokenRoller, DyingRoller, Make
+
+from parrot.data import Dataset
+from parrot.data.collect import attempt_seed, collect
+from parrot.errors import ConfigError, RunError
+
+pytest.importorskip("ray", reason="the extra `ray` is not installed")
+
+HERE = Path(__file__).parent
+SEARCH = os.pathsep.join([str(HERE), str(HERE.parents[1])])
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """The address of a cluster with two CPUs, in processes of their own, which end with it."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [
+        sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--num-cpus=2", f"--port={port}",
+        "--node-ip-address=127.0.0.1", "--include-dashboard=false", "--object-store-memory=100000000",
+        "--disable-usage-stats",
+    ]  # fmt: skip
+    environment = {**os.environ, "PYTHONPATH": SEARCH}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True, start_new_session=True) as head:
+        assert head.stdout is not None
+        for line in head.stdout:
+            if "Ray runtime started" in line:
+                break
+        yield f"127.0.0.1:{port}"
+        import ray
+
+        ray.shutdown()
+        head.send_signal(signal.SIGTERM)  # which ends the processes of the cluster, too
+        head.communicate(timeout=30)
+
+
+@pytest.mark.timeout(180)
+def test_a_cluster_collects_what_this_machine_does_and_survives_a_killed_worker(cluster, tmp_path):
+    reference = collect(Make(), tmp_path / "here", MANIFEST, 20, workers=1)
+    kept = [seed for seed in (attempt_seed(MANIFEST.seed, i) for i in range(12)) if seed % 3]
+    dying = Make(DyingRoller, (tmp_path, (kept[3],), False))
+    tally = collect(dying, tmp_path / "there", MANIFEST, 20, workers=2, ray=cluster)
+    assert (tally.kept, tally.restarts, tally.complete) == (20, 1, True)
+    here, there = Dataset.open(tmp_path / "here"), Dataset.open(tmp_path / "there")
+    assert there.seeds.tolist() == here.seeds.tolist()
+    assert there.manifest.checksum == here.manifest.checksum
+    assert there.manifest.tasks == reference.by_task
+    assert there.verify() == []
+
+
+@pytest.mark.timeout(180)
+def test_what_a_worker_meets_is_told(cluster, tmp_path):
+    with pytest.raises(RuntimeError, match=r"(?s)collecting worker \d failed.*bug at"):
+        collect(Make(BrokenRoller), tmp_path / "d", MANIFEST, 20, workers=2, ray=cluster)
+
+
+@pytest.mark.timeout(180)
+def test_a_cluster_that_is_too_small_or_not_there_is_one_clear_error(cluster, tmp_path):
+    with pytest.raises(ConfigError, match="has 2 CPUs"):
+        collect(Make(), tmp_path / "d", MANIFEST, 20, workers=9, ray=cluster)
+    command = [
+        sys.executable,
+        "-m",
+        "parrot.cli",
+        "data",
+        "collect",
+        "--out",
+        str(tmp_path / "e"),
+        "--ray",
+        "127.0.0.1:1",
+    ]
+    began = time.monotonic()
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == RunError.exit_code
+    assert done.stderr.startswith("parrot: --ray 127.0.0.1:1: no cluster answers there")
+    assert done.stderr.count("\n") == 1
+    assert time.monotonic() - began < 60

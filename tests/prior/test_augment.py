@@ -1,0 +1,19 @@
+"""Random shifts of the training images."""
+
+import numpy as np
+
+from parrot.prior.augment import random_shift
+
+
+def test_a_shift_moves_every_image_by_its_own_offset_and_repeats_the_border():
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (64, 48, 48, 3), dtype=np.uint8)
+    shifted = random_shift(images, 3, rng)
+    padded = np.pad(images, ((0, 0), (3, 3), (3, 3), (0, 0)), mode="edge")
+    offsets = set()
+    for one, wide in zip(shifted, padded, strict=True):
+        hits = [(y, x) for y in range(7) for x in range(7) if (wide[y : y + 48, x : x + 48] == one).all()]
+        assert len(hits) == 1
+        offsets.update(hits)
+    assert len(offsets) > 20
+    assert random_shift(images, 0, rng) is images
