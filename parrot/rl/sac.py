@@ -49,7 +49,8 @@ class Actor:
     def state(self, prefix: str) -> dict[str, Tensor]:
         """The state that `load` takes."""
         parts = (("policy", self.policy), ("policy_trunk", self.trunk), ("critic", self.critic))
-        return {f"{prefix}{name}.{k}": v.detach() for name, part in parts for k, v in part.state_dict().items()}
+        found = {f"{prefix}{name}.{k}": v for name, part in parts for k, v in part.state_dict().items()}
+        return {name: tensor.detach().contiguous() for name, tensor in found.items()}
 
     @torch.inference_mode()
     def act(self, image: NDArray[np.uint8], generator: torch.Generator, candidates: int = 1) -> NDArray[np.float32]:

@@ -4,6 +4,7 @@ import torch
 from rl_toys import DotEnv, DotPrior, ReachEnv
 
 from parrot.prior.encoder import FastEncoder, PaperEncoder
+from parrot.rl.checkpoint import load_checkpoint, save_checkpoint
 from parrot.rl.learner import Learner
 from parrot.rl.networks import Ensemble, soft_bound
 from parrot.rl.replay import Replay
@@ -166,7 +167,7 @@ def test_every_weight_learns(name, rng):
     for _ in range(3):
         agent.update(replay.sample(32, rng))
     still = {k for k, v in agent.state().items() if k in before and torch.equal(v, before[k])}
-    frozen = {k for k in still if not k.startswith("target")}
+    frozen = {k for k in still - {"born"} if not k.startswith("target")}
     assert frozen <= {"log_alpha"} if name == "fast" else not frozen
 
 
@@ -214,3 +215,57 @@ def test_the_papers_recipe_solves_a_task_in_raw_actions():
     successes = play(ReachEnv(), agent, 400)
     assert np.mean(successes[:20]) < 0.3
     assert np.mean(successes[-30:]) > 0.7
+
+
+def learner_of(replay, state=None):
+    changes = ["restarts=[4]", "restart_hold=3", "start_steps=0", "candidates=2"]
+    return Learner(lambda seed, born: agent_of(changes=changes, seed=seed, born=born), replay, 0, state)
+
+
+def same(a, b):
+    return all(torch.equal(p, q) for p, q in zip(a.parameters, b.parameters, strict=True))
+
+
+def test_after_a_restart_the_old_networks_act_until_the_new_ones_have_learnt(rng):
+    learner = learner_of(filled(rng))
+    for _ in range(4):
+        learner.update()
+    old = learner.actor
+    learner.update()
+    assert (learner.agent.updates, learner.agent.age) == (5, 1)
+    assert learner.actor is old
+    assert not same(old, learner.agent.actor)
+    learner.update()
+    assert learner.actor is old
+    learner.update()
+    assert learner.actor is learner.agent.actor
+    for _ in range(5):
+        learner.update()
+    assert (learner.agent.updates, learner.agent.age) == (12, 8)  # no second restart
+
+
+def test_a_learner_that_was_stopped_after_a_restart_goes_on_with_both_networks(rng, tmp_path):
+    replay = filled(rng)
+    learner = learner_of(replay)
+    for _ in range(5):
+        learner.update()
+    save_checkpoint(tmp_path, learner.state(), {"updates": 5})
+    saved = load_checkpoint(tmp_path)
+    assert saved is not None
+    again = learner_of(replay, saved[0])
+    assert (again.agent.updates, again.agent.age) == (5, 1)
+    assert same(again.actor, learner.actor)
+    assert same(again.agent.actor, learner.agent.actor)
+    again.update()
+    again.update()
+    assert again.actor is again.agent.actor
+    assert not any(name.startswith("held.") for name in again.state())
+
+
+def test_an_evaluation_after_a_restart_is_that_of_the_networks_that_act(rng):
+    learner = learner_of(filled(rng))
+    for _ in range(5):
+        learner.update()
+    state, loaded = learner.state(), agent_of().actor
+    loaded.load(state, "held.")
+    assert same(loaded, learner.actor)
