@@ -1,5 +1,6 @@
 # make demo   teach grasp_cap in simulation, from nothing but Python
 # make test   all tests
+# make bench  speed beside what one would use instead
 # Only relative paths stand here: make cannot quote the folder that it runs in, which may have spaces in its name.
 
 SHELL := /bin/bash
@@ -50,7 +51,8 @@ lint: $(READY)
 	$(BIN)/mypy
 
 bench: $(READY)
-	$(BIN)/parrot sim speed $(ARGS)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[ros,bench]'
+	$(BIN)/parrot bench $(ARGS)
 
 clean:
 	rm -rf .venv build dist parrot.egg-info parrot_ws/build parrot_ws/install parrot_ws/log

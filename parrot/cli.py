@@ -28,6 +28,7 @@ GROUPS = {
     "prior": "parrot.commands.prior",
     "sim": "parrot.commands.sim",
     "experiment": "parrot.commands.experiment",
+    "bench": "parrot.commands.bench",
     "tasks": "parrot.commands.sim:tasks",
     "summary": "parrot.commands.summary",
 }

@@ -16,7 +16,7 @@ __all__ = ["write_results"]
 
 
 def write_results(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Writes the rows, which share their columns, with the commit as a last column.
+    """Writes the rows, which share their columns, with the commit as the last one if they have none of their own.
 
     Raises:
         ConfigError: there are no rows, or one has no seed: such a result could not be reproduced.
@@ -25,8 +25,8 @@ def write_results(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     if not rows or any("seed" not in row for row in rows):
         raise ConfigError(f"{path}: a result needs rows, each with its seed; got {len(rows)} rows")
     text = io.StringIO()
-    writer = csv.DictWriter(text, [*rows[0], "commit"], lineterminator="\n")
+    writer = csv.DictWriter(text, list(dict.fromkeys([*rows[0], "commit"])), lineterminator="\n")
     writer.writeheader()
     here = commit()
-    writer.writerows({**row, "commit": here} for row in rows)
+    writer.writerows({"commit": here, **row} for row in rows)
     write_text(path, text.getvalue())

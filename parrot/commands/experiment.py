@@ -7,6 +7,7 @@ from typing import Annotated
 
 import tyro
 from rich.console import Console
+from rich.progress import Progress, TimeElapsedColumn
 from rich.table import Table
 
 __all__ = ["COMMANDS"]
@@ -45,43 +46,35 @@ def curves(results: Annotated[Path, tyro.conf.Positional], out: Path) -> None:
 
 
 def ablation(
-    task: str = "grasp_cap",
-    minutes: float = 5.0,
-    seeds: tuple[int, ...] = (0,),
+    run: Annotated[Path, tyro.conf.Positional],
+    updates: int = 4000,
+    episodes: int = 300,
+    seed: int = 0,
     variants: tuple[str, ...] = (),
-    runs: Path = Path("runs/ablation"),
+    workers: int = 2,
     out: Path = Path("results/ablation.csv"),
 ) -> None:
-    """Measure what each choice of the fast preset is worth: one undone in each run, at equal wall-clock time.
-
-    Finished runs are not made again, and what was interrupted goes on.
+    """Measure what each choice of the fast preset is worth: learn anew from a run's episodes with one choice undone.
 
     Args:
-        task: name of the task.
-        minutes: training time of each run, on two cores.
-        seeds: seeds of the runs.
+        run: folder of a finished run of parrot, whose episodes all variants learn from.
+        updates: gradient updates of each.
+        episodes: episodes of each evaluation.
+        seed: of weights and draws.
         variants: names as in the table; default: all.
-        runs: folder for the runs.
-        out: CSV to write, anew after each run.
+        workers: processes.
+        out: CSV to write, anew after each variant.
     """
-    import torch
-    from rich.live import Live
-
     from parrot.experiments.ablation import VARIANTS, ablate
-    from parrot.rl.display import table
-    from parrot.rl.finetune import Status
 
-    torch.set_num_threads(1)
     console = Console()
-    with Live(console=console, auto_refresh=False) as live:
-
-        def report(name: str, status: Status) -> None:
-            if console.is_terminal:
-                live.update(table(status, name), refresh=True)
-
+    names = variants or tuple(VARIANTS)
+    with Progress(*Progress.get_default_columns(), TimeElapsedColumn(), console=Console(stderr=True)) as bar:
+        task = bar.add_task(f"{len(names)} variants", total=len(names))
         rows = ablate(
-            task, out, runs, variants=variants or tuple(VARIANTS), seeds=seeds, minutes=minutes, report=report
-        )
+            run, out, variants=names, updates=updates, episodes=episodes, seed=seed, workers=workers,
+            report=lambda _: bar.advance(task),
+        )  # fmt: skip
     view = Table(*(name for name in rows[0] if name != "changes"))
     for row in rows:
         view.add_row(*(str(value) for name, value in row.items() if name != "changes"))

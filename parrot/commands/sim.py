@@ -1,4 +1,4 @@
-"""`parrot sim`: the simulated world by itself: its tasks, what can be grasped, how scripts fare, its speed."""
+"""`parrot sim`: the simulated world by itself: its tasks, what can be grasped, how scripts fare."""
 
 from __future__ import annotations
 
@@ -91,31 +91,4 @@ def scripts(
         write_results(out, rows)
 
 
-def speed(
-    task: str = "collect", episodes: int = 200, seed: int = 0, robot: str = "xarm6", out: Path | None = None
-) -> None:
-    """Measure scripted steps per second with image on one core, beside the same scene with the robot's stock meshes.
-
-    Args:
-        task: whose scenes.
-        episodes: episodes of each world, in alternation.
-        seed: of scenes and noise.
-        robot: name or YAML file of the arm.
-        out: CSV to write.
-    """
-    from parrot.sim.speed import compare
-
-    result = compare(task, robot, track(range(seed, seed + episodes), "episodes", console=Console(stderr=True)))
-    table = Table("world", "visual triangles of the arm", "steps/s, image included")
-    for world in result.worlds:
-        table.add_row(world.name, f"{world.triangles:,}", f"{world.steps_per_second:.0f}")
-    console = Console()
-    console.print(table)
-    console.print(f"ratio {result.ratio:.1f}")
-    if out:
-        write_results(
-            out, [dataclasses.asdict(world) | {"episodes": episodes, "seed": seed} for world in result.worlds]
-        )
-
-
-COMMANDS = {"tasks": tasks, "graspability": graspability, "scripts": scripts, "speed": speed}
+COMMANDS = {"tasks": tasks, "graspability": graspability, "scripts": scripts}

@@ -1,20 +1,36 @@
-"""What each choice of the fast preset is worth: a task learnt with one choice undone, at equal wall-clock time."""
+"""What each choice of the fast preset is worth: the same episodes learnt from anew, with one choice undone.
+
+A finished run's replay is given to a fresh learner for so many updates, and what it has learnt is evaluated. Data and
+number of updates are the same for all variants, so the choices are told apart with far fewer episodes than whole runs
+would need. What a choice does to the collecting of episodes is not measured.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import json
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
+from parrot.data.dataset import Dataset
 from parrot.errors import ConfigError
+from parrot.prior.weights import load_prior
 from parrot.results import write_results
-from parrot.rl.finetune import FineTuning, Status
-from parrot.rl.loop import fine_tune
-from parrot.rl.settings import FineTuneConfig, sac_config
+from parrot.rl.algorithms import start_of
+from parrot.rl.learner import Learner
+from parrot.rl.replay import Replay
+from parrot.rl.sac import Actor, Agent
+from parrot.rl.settings import sac_config
+from parrot.rl.wrapper import LatentActionWrapper
+from parrot.sim.env import ManipulationEnv
 
-__all__ = ["VARIANTS", "WINDOW", "ablate"]
+__all__ = ["VARIANTS", "Job", "ablate", "relearn"]
 
 VARIANTS: dict[str, tuple[str, ...]] = {
     "fast": (),
@@ -28,62 +44,117 @@ VARIANTS: dict[str, tuple[str, ...]] = {
 }
 """Name -> changes to the preset `fast`."""
 
-WINDOW = 200
-"""Episodes of the exploring policy, at the end of training, over which its success is averaged."""
+FIRST_SEED = 1_000_000
+"""Seed of the first evaluation episode: scenes that no run has met while it learnt."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One fresh learner."""
+
+    run: Path
+    """Folder of the run whose episodes it learns from."""
+    variant: str
+    """Name in `VARIANTS`."""
+    updates: int
+    """Gradient updates."""
+    episodes: int
+    """Episodes of each evaluation."""
+    seed: int
+    """Of weights and draws."""
 
 
 def ablate(
-    task: str,
+    run: Path,
     out: Path,
-    runs: Path,
     *,
     variants: Sequence[str] = tuple(VARIANTS),
-    seeds: Sequence[int] = (0,),
-    minutes: float = 5.0,
-    eval_after: int = 100,
-    prior: Path | None = None,
-    report: Callable[[str, Status], None] | None = None,
+    updates: int = 4000,
+    episodes: int = 300,
+    seed: int = 0,
+    workers: int = 2,
+    report: Callable[[str], None] | None = None,
 ) -> list[dict[str, Any]]:
-    """Runs every variant with every seed, one after the other, and writes the table after each.
+    """Learns anew from a run's episodes with every variant, and writes the table after each.
 
     Args:
-        task: name of the task.
+        run: folder of a finished run of `parrot`.
         out: CSV to write.
-        runs: folder of the runs; those that are there go on, or count as they are if they are finished.
         variants: names of `VARIANTS`.
-        seeds: of the runs.
-        minutes: training time of each run.
-        eval_after: episodes that measure each trained policy.
-        prior: weights of the prior; None: those that come with parrot.
-        report: called with the variant and the status at the end of every episode.
+        updates: of each learner.
+        episodes: that measure each policy.
+        seed: of weights and draws.
+        workers: processes, one thread each.
+        report: called with the name of each variant that is finished.
 
     Raises:
-        ConfigError: a variant is unknown.
-        RunError: as `FineTuning`.
+        ConfigError: a variant is unknown, or the folder is not a run of `parrot`.
     """
     if unknown := [name for name in variants if name not in VARIANTS]:
         raise ConfigError(f"variant {unknown[0]!r} is unknown; choose from {', '.join(map(repr, VARIANTS))}")
+    _config(run)
+    jobs = [Job(run, name, updates, episodes, seed) for name in variants]
     rows: list[dict[str, Any]] = []
-    for seed in seeds:
-        for name in variants:
-            config = FineTuneConfig(
-                task=task, prior=str(prior) if prior else None, seed=seed, minutes=minutes, eval_after=eval_after,
-                sac=sac_config("fast", VARIANTS[name]),
-            )  # fmt: skip
-            run_dir = runs / f"{task}-{name.replace(' ', '_')}-seed{seed}"
-            tuning = fine_tune(config, run_dir, (lambda s, n=name: report(n, s)) if report else None)  # type: ignore[misc]
-            rows.append(_row(name, tuning))
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), torch.set_num_threads, (1,)) as pool:
+        pending = {pool.submit(relearn, job): job for job in jobs}
+        for done in as_completed(pending):
+            rows.append(done.result())
+            rows.sort(key=lambda row: tuple(VARIANTS).index(row["variant"]))
             write_results(out, rows)
+            if report:
+                report(pending[done].variant)
     return rows
 
 
-def _row(name: str, tuning: FineTuning) -> dict[str, Any]:
-    status, train = tuning.status(), [row.success for row in tuning.folder.rows if row.phase == "train"]
+def relearn(job: Job) -> dict[str, Any]:
+    """Learns anew from the episodes of a run, and measures the policy: its mean, and the critics' choice."""
+    config, known = sac_config("fast", ("restarts=[]", *VARIANTS[job.variant])), _config(job.run)
+    prior_file = Path(known["prior"]) if known["prior"] else None
+    start = start_of("parrot", config, prior_file, job.seed)
+
+    def make(seed: int, born: int) -> Agent:
+        return Agent(config, start.encoder, start.latent_dim, seed=seed, born=born)
+
+    data = Dataset.open(job.run / "replay")
+    replay = Replay(len(data), start.latent_dim, config.discount)
+    for episode in data:
+        replay.append(
+            episode.images, episode.extra["latents"], episode.rewards,
+            success=episode.success, terminated=bool(episode.extra["terminated"][-1]),
+        )  # fmt: skip
+    learner = Learner(make, replay, job.seed)
+    for _ in range(job.updates):
+        learner.update()
+    actor = Actor(replace(config, bf16=False), start.encoder, start.latent_dim)
+    actor.load(learner.agent.state())
+    env = ManipulationEnv(known["task"], robot=known["robot"], terminate_on_success=True)
+    with LatentActionWrapper(env, load_prior(prior_file, known["robot"])) as world:
+        mean, best = (float(np.mean(list(_episodes(world, actor, job.episodes, n)))) for n in (0, config.candidates))
     return {
-        "task": tuning.config.task, "variant": name, "changes": "; ".join(VARIANTS[name]),
-        "minutes": tuning.config.minutes, "episodes": len(train), "updates": status.updates,
-        "success_before": round(tuning.success("before", None), 4),
-        f"success_last_{WINDOW}": round(float(np.mean(train[-WINDOW:])), 4) if train else float("nan"),
-        "success_after": round(tuning.success("after", None), 4), "episodes_after": tuning.config.eval_after,
-        "seed": tuning.config.seed,
+        "task": known["task"], "variant": job.variant, "changes": "; ".join(VARIANTS[job.variant]),
+        "success_mean_latent": round(mean, 4), "success_best_latent": round(best, 4), "episodes": job.episodes,
+        "updates": job.updates, "replay_episodes": len(data), "replay_seed": known["seed"], "seed": job.seed,
     }  # fmt: skip
+
+
+def _episodes(world: LatentActionWrapper, actor: Actor, episodes: int, candidates: int) -> Iterator[bool]:
+    """Whether each episode succeeds."""
+    generator = torch.Generator().manual_seed(0)
+    for number in range(episodes):
+        image, info = world.reset(seed=FIRST_SEED + number)
+        done = False
+        while not done:
+            image, _, terminated, truncated, info = world.step(actor.act(image, generator, candidates))
+            done = terminated or truncated
+        yield info["success"]
+
+
+def _config(run: Path) -> dict[str, Any]:
+    """The configuration of a run."""
+    try:
+        config = json.loads((run / "config.json").read_text())["config"]
+    except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
+        raise ConfigError(f"{run}: not the folder of a run ({error}); make one with parrot launch or train") from error
+    if config["algo"] != "parrot":
+        raise ConfigError(f"{run}: a run of {config['algo']}; the ablation takes one of parrot")
+    return config

@@ -29,8 +29,9 @@ _TRAINING = [task.name for task in TASKS.values() if task.split == "train"]
 class ScriptedRoller:
     """Rolls the scripted policy out, one episode for each seed."""
 
-    def __init__(self, task: str, robot: str | RobotConfig) -> None:
-        self.env = ManipulationEnv(task, robot)
+    def __init__(self, task: str, robot: str | RobotConfig, **options: Any) -> None:
+        """`options`: more of `ManipulationEnv`."""
+        self.env = ManipulationEnv(task, robot, **options)
         self.task = task
         """The task of the latest attempt, by its part: `collect_grasp` or `collect_place` for a mixed task."""
 

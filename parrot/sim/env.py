@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from parrot.errors import ConfigError
 from parrot.sim import objectives
-from parrot.sim.config import RobotConfig, load_robot, load_scene
+from parrot.sim.config import RobotConfig, SceneConfig, load_robot, load_scene
 from parrot.sim.objects.catalogue import Catalogue, load_catalogue
 from parrot.sim.scenes import sample_scene
 from parrot.sim.scripted import NOISE, ScriptedPolicy, miss
@@ -33,10 +33,12 @@ class ManipulationEnv(gymnasium.Env[NDArray[np.uint8], NDArray[np.float32]]):
     Args:
         task: a name in `parrot.sim.tasks.TASKS`.
         robot: a name in `config/robots`, the path of a robot's YAML, or what was read from one.
-        scene: a name in `sim/scenes`, or the path of a scene's YAML.
+        scene: a name in `sim/scenes`, the path of a scene's YAML, or what was read from one.
         terminate_on_success: end the episode on the first step that meets the objective.
         render_mode: only "rgb_array".
         render_size: pixels along each side of what `render` returns.
+        catalogue: the objects; None: those of `sim/objects`.
+        hide_unseen: do not draw links that the camera never sees; the pictures are the same.
 
     Raises:
         ConfigError: an unknown task, robot or scene.
@@ -48,11 +50,12 @@ class ManipulationEnv(gymnasium.Env[NDArray[np.uint8], NDArray[np.float32]]):
         self,
         task: str = "grasp_cap",
         robot: str | RobotConfig = "xarm6",
-        scene: str = "tabletop",
+        scene: str | SceneConfig = "tabletop",
         terminate_on_success: bool = False,
         render_mode: str | None = None,
         render_size: int = 256,
         catalogue: Catalogue | None = None,
+        hide_unseen: bool = True,
     ) -> None:
         if render_mode not in (None, "rgb_array"):
             raise ConfigError(f"render_mode {render_mode!r} is not known; use rgb_array or leave it out")
@@ -62,7 +65,8 @@ class ManipulationEnv(gymnasium.Env[NDArray[np.uint8], NDArray[np.float32]]):
         self._terminate = terminate_on_success
         self.catalogue = catalogue or _catalogue()
         config = robot if isinstance(robot, RobotConfig) else load_robot(robot)
-        self.world = World(config, load_scene(scene))
+        place = scene if isinstance(scene, SceneConfig) else load_scene(scene)
+        self.world = World(config, place, hide_unseen)
         self.observation_space = gymnasium.spaces.Box(0, 255, IMAGE_SHAPE, np.uint8)
         self.action_space = gymnasium.spaces.Box(-1, 1, (ACTION_DIM,), np.float32)
         self._step = 0

@@ -42,8 +42,9 @@ class Placed:
 class World:
     """A world with one arm. `place` starts an episode; `step` advances it by one control step."""
 
-    def __init__(self, robot: RobotConfig, scene: SceneConfig) -> None:
-        self.robot, self.scene = robot, scene
+    def __init__(self, robot: RobotConfig, scene: SceneConfig, hide_unseen: bool = True) -> None:
+        """`hide_unseen`: do not draw links that the camera never sees; the pictures are the same."""
+        self.robot, self.scene, self._hide_unseen = robot, scene, hide_unseen
         self.client = pybullet.connect(pybullet.DIRECT)
         self._substeps = max(1, round(1 / (robot.control_hz * scene.physics.substep)))
         self.objects: dict[str, Placed] = {}
@@ -73,7 +74,8 @@ class World:
         pybullet.changeDynamics(self._table, -1, lateralFriction=_FRICTION, physicsClientId=c)
         self.arm = Arm(c, self.robot)
         self.camera = Camera(c, self.scene.camera, self.scene.light)
-        self._hide_what_is_never_seen()
+        if self._hide_unseen:
+            self._hide_what_is_never_seen()
 
     def _hide_what_is_never_seen(self) -> None:
         """Leaves out links that stay outside the picture wherever the tool point goes: drawing them costs as much."""

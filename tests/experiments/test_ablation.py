@@ -6,7 +6,8 @@ import pytest
 
 from parrot.errors import ConfigError
 from parrot.experiments.ablation import VARIANTS, ablate
-from parrot.rl.settings import sac_config
+from parrot.rl.loop import fine_tune
+from parrot.rl.settings import FineTuneConfig, sac_config
 
 
 def test_every_variant_but_the_preset_itself_differs_from_it():
@@ -14,20 +15,29 @@ def test_every_variant_but_the_preset_itself_differs_from_it():
     assert all((config == configs["fast"]) is (name == "fast") for name, config in configs.items())
 
 
-def test_an_unknown_variant_is_named_with_the_known_ones(tmp_path):
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run of seconds with the prior that ships, of which some episodes succeed."""
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    fine_tune(FineTuneConfig(task="grasp_cap", eval_before=25, eval_after=0, minutes=0.01), folder)
+    return folder
+
+
+def test_an_unknown_variant_is_named_with_the_known_ones(run, tmp_path):
     with pytest.raises(ConfigError, match=r"'none' is unknown; choose from 'fast'"):
-        ablate("grasp_cap", tmp_path / "table.csv", tmp_path / "runs", variants=("none",))
+        ablate(run, tmp_path / "table.csv", variants=("none",))
 
 
-def test_a_finished_run_counts_as_it_is(tmp_path):
-    def table():
-        ablate(
-            "grasp_cap", tmp_path / "table.csv", tmp_path / "runs", variants=("one-step returns",), minutes=0.01,
-            eval_after=2,
-        )  # fmt: skip
-        return list(csv.DictReader((tmp_path / "table.csv").open()))
+def test_a_folder_that_is_no_run_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="not the folder of a run"):
+        ablate(tmp_path, tmp_path / "table.csv")
 
-    first = table()
-    assert [(row["variant"], row["changes"], row["seed"]) for row in first] == [("one-step returns", "n_step=1", "0")]
-    assert float(first[0]["success_before"]) > 0
-    assert table() == first
+
+@pytest.mark.timeout(180)
+def test_every_variant_learns_from_the_same_episodes(run, tmp_path):
+    names = ("fast", "one-step returns")
+    ablate(run, tmp_path / "table.csv", variants=names, updates=3, episodes=2)
+    rows = list(csv.DictReader((tmp_path / "table.csv").open()))
+    assert [(row["variant"], row["changes"]) for row in rows] == [("fast", ""), ("one-step returns", "n_step=1")]
+    assert {(row["updates"], row["replay_episodes"], row["episodes"]) for row in rows} == {("3", "25", "2")}
+    assert all(0 <= float(row["success_mean_latent"]) <= 1 for row in rows)

@@ -1,0 +1,108 @@
+"""Measure speed beside what a user would pick instead, in one run on this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from parrot.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from parrot.bench.measure import Row
+
+__all__ = ["COMMANDS", "bench"]
+
+WORKLOADS = ("simulator", "collection", "prior", "learner", "graph")
+
+
+def bench(
+    names: Annotated[tuple[str, ...], tyro.conf.Positional] = (),
+    runs: int = 5,
+    episodes: int = 20,
+    seed: int = 0,
+    threads: int | None = None,
+    out: Path = Path("bench"),
+) -> None:
+    """Time the simulator, collection, prior, learner and graph beside their peers, in alternation.
+
+    Needs the extra `bench` (`pip install 'parrot[bench]'`), and a machine with nothing else to do.
+
+    Args:
+        names: What to measure: simulator, collection, prior, learner, graph; default: all.
+        runs: Runs of each, after one that does not count; medians are compared.
+        episodes: Episodes in each run of the simulator.
+        seed: Of scenes, weights and data.
+        threads: Threads of a training step; default: one for each core.
+        out: Folder of results.csv and results.json, whose other rows stay.
+    """
+    from rich.console import Console
+
+    from parrot.durable import write_json
+    from parrot.provenance import provenance
+    from parrot.results import write_results
+
+    if unknown := [name for name in names if name not in WORKLOADS]:
+        raise ConfigError(f"benchmark {unknown[0]!r} is unknown; choose from {', '.join(WORKLOADS)}")
+    console, made = Console(), provenance("torch", "pybullet")
+    kept = json.loads((out / "results.json").read_text()) if (out / "results.json").exists() else []
+    for name in names or WORKLOADS:
+        console.print(f"measuring: {name}", highlight=False)
+        for row in _measure(name, runs, episodes, seed, threads or os.cpu_count() or 1):
+            kept = [old for old in kept if old["workload"] != row.workload]
+            kept.append({**row.to_json(), "commit": made["commit"], "torch": made["torch"], "cores": os.cpu_count()})
+        kept.sort(key=lambda row: row["workload"])
+        write_json(out / "results.json", kept)
+        write_results(out / "results.csv", kept)
+    console.print(_table(kept))
+    console.print(f"written: {out / 'results.csv'}", highlight=False)
+
+
+def _measure(name: str, runs: int, episodes: int, seed: int, threads: int) -> list[Row]:
+    """The rows of one workload.
+
+    Raises:
+        ConfigError: a peer is not installed.
+    """
+    try:
+        if name == "simulator":
+            from parrot.bench.simulator import stepping
+
+            return [stepping(runs, seed, episodes)]
+        if name == "collection":
+            from parrot.bench.collection import collecting
+
+            return collecting(runs, seed)
+        if name == "prior":
+            from parrot.bench.prior import decoding, training
+
+            return [training(runs, seed, threads), decoding(runs, seed)]
+        if name == "learner":
+            from parrot.bench.learner import acting, updating
+
+            return [updating(runs, seed, threads), acting(runs, seed)]
+        from parrot.bench.graph import looping
+
+        return [looping(runs, seed)]
+    except ImportError as error:
+        raise ConfigError(f"benchmark {name} needs {error.name}; pip install 'parrot[bench]'") from error
+
+
+def _table(rows: list[dict[str, Any]]) -> Table:
+    from rich.table import Table
+
+    view = Table("workload", "unit", "ours", "peer", "theirs", "ratio (goal)", "times the floor", "notes")
+    for row in rows:
+        view.add_row(
+            row["workload"], row["unit"], f"{row['ours']:.3g}", row["peer"], f"{row['theirs']:.3g}",
+            f"{row['ratio']:.2f} ({row['goal']:g})", f"{row['distance']:.1f}", row["note"],
+        )  # fmt: skip
+    return view
+
+
+COMMANDS = {"bench": bench}
