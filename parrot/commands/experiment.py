@@ -82,4 +82,49 @@ def ablation(
     console.print(f"written: {out}", highlight=False)
 
 
-COMMANDS = {"gather": gather, "curves": curves, "ablation": ablation}
+def time_to(
+    tasks: Annotated[tuple[str, ...], tyro.conf.Positional] = ("grasp_cap",),
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4),
+    success: float = 0.9,
+    minutes: float = 20.0,
+    runs: Path = Path("runs/time_to"),
+    out: Path = Path("results/time_to.csv"),
+) -> None:
+    """Measure how long tasks take: until so many of the last 50 episodes succeed, exploration included.
+
+    Finished runs are not made again, and what was interrupted goes on.
+
+    Args:
+        tasks: names of tasks.
+        seeds: seeds of the runs of each.
+        success: rate at which a task counts as learnt.
+        minutes: a run that takes longer has failed.
+        runs: folder for the runs.
+        out: CSV to write, anew after each run.
+    """
+    import torch
+    from rich.live import Live
+
+    from parrot.experiments.time_to import Goal, medians, time_to
+    from parrot.rl.display import table
+    from parrot.rl.finetune import Status
+
+    torch.set_num_threads(1)
+    console = Console()
+    with Live(console=console, auto_refresh=False) as live:
+
+        def report(task: str, seed: int, status: Status) -> None:
+            if console.is_terminal:
+                live.update(table(status, f"{task}, seed {seed}"), refresh=True)
+
+        rows = time_to(Goal(success, minutes), tasks, seeds, out, runs, report)
+    view = Table("task", f"median time to {success:.0%}", "seeds that got there")
+    for task, seconds in medians(rows).items():
+        there = [row["reached"] for row in rows if row["task"] == task]
+        shown = f"{seconds / 60:.1f} min" if seconds < float("inf") else f"over {minutes:g} min"
+        view.add_row(task, shown, f"{sum(there)} of {len(there)}")
+    console.print(view)
+    console.print(f"written: {out}", highlight=False)
+
+
+COMMANDS = {"gather": gather, "curves": curves, "ablation": ablation, "time-to": time_to}
