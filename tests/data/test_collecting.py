@@ -159,7 +159,7 @@ def test_a_worker_that_dies_is_replaced(tmp_path, reference, caplog):
     deadly = {attempt_seed(3, attempt) for attempt in (0, 5, 6, 20)}
     tally = collect(Make(DyingRoller, (tmp_path, deadly, False)), tmp_path / "d", MANIFEST, 40, workers=2)
     assert tally.restarts == 4
-    assert "died with exit code -9 at attempt 5" in caplog.text
+    assert "died (exit code -9) at attempt 5" in caplog.text
     assert same(tmp_path / "d", reference)
 
 

@@ -57,8 +57,11 @@ class DotPrior(Prior):
         self.encoder = FastEncoder(features, channels=16)
         self.feature_dim = features
 
+    def encode_image(self, image: Tensor) -> Tensor:
+        return image.float().flatten(1)
+
     def decode(self, z: Tensor, image: Tensor | None = None, *, features: Tensor | None = None) -> Tensor:
-        pixels = image.float()
+        pixels = self.features_of(image, features).unflatten(1, (3, 48, 48))
         hand = _centre(pixels.amin(1) > 250)
         red = _centre((pixels[:, 0] > 200) & (pixels[:, 1] < 100))
         blue = _centre((pixels[:, 2] > 200) & (pixels[:, 1] < 100))
