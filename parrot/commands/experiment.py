@@ -106,7 +106,7 @@ def time_to(
     from rich.live import Live
 
     from parrot.experiments.time_to import Goal, medians, time_to
-    from parrot.rl.display import table
+    from parrot.rl.display import line, table
     from parrot.rl.finetune import Status
 
     torch.set_num_threads(1)
@@ -116,6 +116,8 @@ def time_to(
         def report(task: str, seed: int, status: Status) -> None:
             if console.is_terminal:
                 live.update(table(status, f"{task}, seed {seed}"), refresh=True)
+            elif status.episode % 100 == 0:
+                console.print(f"{task}, seed {seed}: {line(status)}", highlight=False, soft_wrap=True)
 
         rows = time_to(Goal(success, minutes), tasks, seeds, out, runs, report)
     view = Table("task", f"median time to {success:.0%}", "seeds that got there")
