@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from parrot.data.collect import Tally, collect
 from parrot.data.manifest import Manifest
 from parrot.sim.collect import describe, make_roller
 
-__all__ = ["collecting"]
+__all__ = ["collecting", "local_cluster"]
 
 KEPT = 150
 """Trajectories of a run."""
@@ -50,7 +51,7 @@ def collecting(runs: int, seed: int) -> list[Row]:
 
         return run
 
-    with _cluster() as address:
+    with local_cluster() as address:
         works = {"one": rate(1), "two": rate(2), "ray": rate(2, address)}
         took = alternate(works, runs)
     common = {"unit": "ms a kept trajectory", "theirs": took["one"], "runs": runs, "seed": seed}
@@ -64,8 +65,12 @@ def collecting(runs: int, seed: int) -> list[Row]:
 
 
 @contextlib.contextmanager
-def _cluster() -> Iterator[str]:
-    """The address of a Ray cluster with two CPUs on this machine, which ends with the block."""
+def local_cluster(search: str = "") -> Iterator[str]:
+    """The address of a Ray cluster with two CPUs on this machine, which ends with the block.
+
+    Args:
+        search: the workers' PYTHONPATH.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -74,7 +79,8 @@ def _cluster() -> Iterator[str]:
         "--node-ip-address=127.0.0.1", "--include-dashboard=false", "--disable-usage-stats",
         "--object-store-memory=200000000",
     ]  # fmt: skip
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as head:
+    environment = {**os.environ, "PYTHONPATH": search}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True, env=environment) as head:
         try:
             assert head.stdout is not None
             while "Ray runtime started" not in (line := head.stdout.readline()):

@@ -1,8 +1,6 @@
 """Collecting on a Ray cluster: a real one, of two workers, on this machine."""
 
 import os
-import signal
-import socket
 import subprocess
 import sys
 import time
@@ -11,6 +9,7 @@ from pathlib import Path
 import pytest
 from data_fakes import MANIFEST, BrokenRoller, DyingRoller, Make
 
+from parrot.bench.collection import local_cluster
 from parrot.data import Dataset
 from parrot.data.collect import attempt_seed, collect
 from parrot.errors import ConfigError, RunError
@@ -18,32 +17,13 @@ from parrot.errors import ConfigError, RunError
 pytest.importorskip("ray", reason="the extra `ray` is not installed")
 
 HERE = Path(__file__).parent
-SEARCH = os.pathsep.join([str(HERE), str(HERE.parents[1])])
 
 
 @pytest.fixture(scope="module")
 def cluster():
     """The address of a cluster with two CPUs, in processes of their own, which end with it."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [
-        sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--num-cpus=2", f"--port={port}",
-        "--node-ip-address=127.0.0.1", "--include-dashboard=false", "--object-store-memory=100000000",
-        "--disable-usage-stats",
-    ]  # fmt: skip
-    environment = {**os.environ, "PYTHONPATH": SEARCH}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True, start_new_session=True) as head:
-        assert head.stdout is not None
-        for line in head.stdout:
-            if "Ray runtime started" in line:
-                break
-        yield f"127.0.0.1:{port}"
-        import ray
-
-        ray.shutdown()
-        head.send_signal(signal.SIGTERM)  # which ends the processes of the cluster, too
-        head.communicate(timeout=30)
+    with local_cluster(os.pathsep.join([str(HERE), str(HERE.parents[1])])) as address:
+        yield address
 
 
 @pytest.mark.timeout(180)
