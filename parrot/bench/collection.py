@@ -69,7 +69,7 @@ def local_cluster(search: str = "") -> Iterator[str]:
     """The address of a Ray cluster with two CPUs on this machine, which ends with the block.
 
     Args:
-        search: the workers' PYTHONPATH.
+        search: the workers' PYTHONPATH; empty: that of this process.
     """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -79,7 +79,7 @@ def local_cluster(search: str = "") -> Iterator[str]:
         "--node-ip-address=127.0.0.1", "--include-dashboard=false", "--disable-usage-stats",
         "--object-store-memory=200000000",
     ]  # fmt: skip
-    environment = {**os.environ, "PYTHONPATH": search}
+    environment = {**os.environ, **({"PYTHONPATH": search} if search else {})}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True, env=environment) as head:
         try:
             assert head.stdout is not None
