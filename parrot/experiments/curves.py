@@ -45,11 +45,8 @@ def draw_curves(runs: Sequence[Run], path: Path) -> None:
             axes.plot(minutes[-1:], [after], "o", color=colour, markersize=5)
         named.add(run.algo)
     tasks = sorted({str(run.summary["task"]) for run in runs})
-    axes.set(xlabel="minutes on two CPU cores", ylabel="success", ylim=(-0.03, 1.03), title=", ".join(tasks))
-    axes.text(
-        0.99, 0.02, f"lines: last {WINDOW} episodes while exploring; dots: evaluation", ha="right", va="bottom",
-        fontsize=7, transform=axes.transAxes,
-    )  # fmt: skip
+    what = f"minutes on two CPU cores\n(lines: last {WINDOW} episodes while exploring; dots: evaluation)"
+    axes.set(xlabel=what, ylabel="success", ylim=(-0.03, 1.03), title=", ".join(tasks))
     axes.grid(alpha=0.3)
     axes.legend(loc="center right", fontsize=8)
     with atomic_path(path) as tmp:

@@ -40,12 +40,13 @@ class PaperEncoder(nn.Module):
         super().__init__()
         side = IMAGE_SIZE // 4
         self.layers = nn.Sequential(
+            # Pooling before rectifying gives the same, on a quarter of the numbers.
             nn.Conv2d(3, channels, 3, padding=1),
-            nn.ReLU(),
             nn.MaxPool2d(2),
+            nn.ReLU(),
             nn.Conv2d(channels, channels, 3, padding=1),
-            nn.ReLU(),
             nn.MaxPool2d(2),
+            nn.ReLU(),
             nn.Conv2d(channels, channels, 3, padding=1),
             nn.ReLU(),
             nn.Flatten(),

@@ -28,6 +28,7 @@ from parrot.prior.card import make_card, write_card
 from parrot.prior.checkpoint import Position, load_checkpoint, read_position, save_checkpoint
 from parrot.prior.encoder import training_autocast
 from parrot.prior.flow import FlowPrior
+from parrot.prior.memory import keep_freed_memory
 from parrot.prior.presets import TrainConfig
 from parrot.prior.weights import load_prior, save_prior
 
@@ -100,6 +101,7 @@ class Trainer:
             WeightsError: the prior to start from is missing, foreign or of another architecture.
         """
         self.dataset, self.config, self.out = dataset, config, Path(out)
+        keep_freed_memory()
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         steps, held_out = split_episodes(dataset, config.held_out, config.seed)
         self.batches = Batches(dataset, steps, config)
