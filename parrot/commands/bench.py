@@ -60,6 +60,8 @@ def bench(
         write_json(out / "results.json", kept)
         write_results(out / "results.csv", kept)
     console.print(_table(kept))
+    for row in kept:
+        console.print(f"{row['workload']}: {row['note']}", highlight=False, soft_wrap=True)
     console.print(f"written: {out / 'results.csv'}", highlight=False)
 
 
@@ -96,11 +98,11 @@ def _measure(name: str, runs: int, episodes: int, seed: int, threads: int) -> li
 def _table(rows: list[dict[str, Any]]) -> Table:
     from rich.table import Table
 
-    view = Table("workload", "unit", "ours", "peer", "theirs", "ratio (goal)", "times the floor", "notes")
+    view = Table("workload, [dim]beside[/]", "ours, ms", "theirs, ms", "ratio (goal)", "times the floor")
     for row in rows:
         view.add_row(
-            row["workload"], row["unit"], f"{row['ours']:.3g}", row["peer"], f"{row['theirs']:.3g}",
-            f"{row['ratio']:.2f} ({row['goal']:g})", f"{row['distance']:.1f}", row["note"],
+            f"{row['workload']}\n[dim]{row['peer']}[/]", f"{row['ours']:.3g}", f"{row['theirs']:.3g}",
+            f"{row['ratio']:.2f} ({row['goal']:g})", f"{row['distance']:.1f}",
         )  # fmt: skip
     return view
 
