@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -74,8 +75,10 @@ def main() -> None:
     executor = fast_executor()
     if sys.argv[1:] == ["answer"]:
         executor.add_node(Answering())
-        while True:
+        parent = os.getppid()
+        while os.getppid() == parent:
             executor.spin_once(timeout_sec=1.0)
+        return
     node = Asking()
     executor.add_node(node)
     with subprocess.Popen([sys.executable, "-m", "parrot.nodes.hop", "answer"]) as other:
