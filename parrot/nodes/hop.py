@@ -76,7 +76,7 @@ def main() -> None:
     if sys.argv[1:] == ["answer"]:
         executor.add_node(Answering())
         parent = os.getppid()
-        while os.getppid() == parent:
+        while rclpy.ok() and os.getppid() == parent:
             executor.spin_once(timeout_sec=1.0)
         return
     node = Asking()
