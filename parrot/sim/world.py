@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -157,11 +158,15 @@ class World:
     def pose(self, name: str) -> tuple[NDArray[np.float64], float]:
         """Where an object's frame is, (3,) metres, and its yaw in radians."""
         placed = self.objects[name]
-        position, quaternion = pybullet.getBasePositionAndOrientation(placed.body, self.client)
-        rotation = np.reshape(pybullet.getMatrixFromQuaternion(quaternion), (3, 3))
+        (x, y, z), quaternion = pybullet.getBasePositionAndOrientation(placed.body, self.client)
+        # Numbers rather than arrays: this is read a dozen times in each step.
+        m = pybullet.getMatrixFromQuaternion(quaternion)
         if placed.model.role == "graspable":
-            position = np.array(position) - rotation @ np.array(placed.model.centre_of_mass)
-        return np.asarray(position, dtype=np.float64), float(np.arctan2(rotation[1, 0], rotation[0, 0]))
+            cx, cy, cz = placed.model.centre_of_mass
+            x -= m[0] * cx + m[1] * cy + m[2] * cz
+            y -= m[3] * cx + m[4] * cy + m[5] * cz
+            z -= m[6] * cx + m[7] * cy + m[8] * cz
+        return np.array((x, y, z)), math.atan2(m[3], m[0])
 
     def to_world(self, name: str, point: Sequence[float]) -> NDArray[np.float64]:
         """A point (3,) of the object's frame, in the world, metres."""
