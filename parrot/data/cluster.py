@@ -9,6 +9,7 @@ import contextlib
 import logging
 import os
 import socket
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -88,11 +89,16 @@ class RayCrew:
         manifest: what is collected.
 
     Raises:
-        ConfigError: Ray is not installed, or the cluster is too small.
+        ConfigError: Ray is not installed or cannot work here, or the cluster is too small.
         RunError: there is no cluster at that address.
     """
 
     def __init__(self, address: str, workers: int, factory: Factory, out: Path, manifest: Manifest) -> None:
+        if " " in sys.executable:
+            # It composes command lines without quotes, and then ends this process without a word.
+            raise ConfigError(
+                f"--ray {address}: Ray fails where Python's path has spaces ({sys.executable}); move .venv"
+            )
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing leaves the machine unasked
         try:
             import ray
