@@ -235,13 +235,21 @@ def test_it_learns_to_reach_for_any_of_three_blobs(tmp_path):
 def test_a_training_that_is_told_to_end_keeps_what_it_learnt(dataset, tmp_path, number):
     options = {"--out": str(tmp_path / "out"), "--minutes": "5", "--batch": "16", "--threads": "1"}
     command = ["prior", "train", str(dataset.paths[0]), *(word for pair in options.items() for word in pair)]
-    with subprocess.Popen([sys.executable, "-m", "parrot.cli", *command], stdout=subprocess.PIPE) as process:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "parrot.cli", *command],
+        stdout=subprocess.PIPE,
+        # A shell's background jobs, and so their children, ignore SIGINT.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    try:
         while not list(tmp_path.glob("out/events.*")):  # it has begun
             assert process.poll() is None
             time.sleep(0.05)
         time.sleep(2.0)
         process.send_signal(number)
-        process.wait()
+        process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 130
     assert read_position(tmp_path / "out" / "checkpoint.safetensors").step > 0
     assert load_prior(tmp_path / "out" / "prior.safetensors", robot="toy-arm").card["steps"] > 0
