@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import socket
 import subprocess
@@ -28,8 +29,7 @@ STARTED = 20
 
 def collecting(runs: int, seed: int) -> list[Row]:
     """A kept trajectory, with one process and with two, and with two workers of a local Ray cluster."""
-    numbers = range(seed, 10**9)
-    seeds = iter(numbers)
+    seeds = itertools.count(seed)
 
     def rate(workers: int, ray: str | None = None) -> Callable[[], float]:
         def run() -> float:

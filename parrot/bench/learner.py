@@ -18,10 +18,9 @@ from parrot.prior.encoder import native_bf16
 from parrot.prior.weights import load_prior
 from parrot.rl.algorithms import start_of
 from parrot.rl.finetune import FineTuning
-from parrot.rl.learner import Learner
+from parrot.rl.learner import Learner, maker
 from parrot.rl.presets import preset
 from parrot.rl.replay import Replay
-from parrot.rl.sac import Agent
 from parrot.rl.settings import FineTuneConfig
 from parrot.rl.wrapper import LatentActionWrapper
 from parrot.sim.env import ManipulationEnv
@@ -46,11 +45,7 @@ def updating(runs: int, seed: int, threads: int) -> Row:
     torch.set_num_threads(threads)
     config, cpu = preset("paper"), torch.device("cpu")
     start = start_of("sac", config, seed=seed)
-
-    def make(seed: int, born: int) -> Agent:
-        return Agent(config, start.encoder, ACTION_DIM, squash=True, seed=seed, born=born)
-
-    learner = Learner(make, noise_replay(config.discount, seed), seed)
+    learner = Learner(maker(config, start), noise_replay(config.discount, seed), seed)
     peer = make_sac(config, EPISODES, seed, cpu)
     with FlopCounterMode(display=False) as counter:
         learner.update()

@@ -23,9 +23,9 @@ from parrot.errors import ConfigError
 from parrot.prior.weights import load_prior
 from parrot.results import write_results
 from parrot.rl.algorithms import start_of
-from parrot.rl.learner import Learner
+from parrot.rl.learner import Learner, maker
 from parrot.rl.replay import Replay
-from parrot.rl.sac import Actor, Agent
+from parrot.rl.sac import Actor
 from parrot.rl.settings import sac_config
 from parrot.rl.wrapper import LatentActionWrapper
 from parrot.sim.env import ManipulationEnv
@@ -111,18 +111,10 @@ def relearn(job: Job) -> dict[str, Any]:
     config, known = sac_config("fast", ("restarts=[]", *VARIANTS[job.variant])), _config(job.run)
     prior_file = Path(known["prior"]) if known["prior"] else None
     start = start_of("parrot", config, prior_file, job.seed)
-
-    def make(seed: int, born: int) -> Agent:
-        return Agent(config, start.encoder, start.latent_dim, seed=seed, born=born)
-
     data = Dataset.open(job.run / "replay")
     replay = Replay(len(data), start.latent_dim, config.discount)
-    for episode in data:
-        replay.append(
-            episode.images, episode.extra["latents"], episode.rewards,
-            success=episode.success, terminated=bool(episode.extra["terminated"][-1]),
-        )  # fmt: skip
-    learner = Learner(make, replay, job.seed)
+    replay.extend(data)
+    learner = Learner(maker(config, start), replay, job.seed)
     for _ in range(job.updates):
         learner.update()
     actor = Actor(replace(config, bf16=False), start.encoder, start.latent_dim)

@@ -6,6 +6,7 @@ import math
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,11 +57,7 @@ def time_to(
                 task=task, seed=seed, minutes=goal.minutes, eval_after=0, solved_success=goal.success,
                 solved_window=WINDOW,
             )  # fmt: skip
-
-            def told(status: Status, task: str = task, seed: int = seed) -> None:
-                if report:
-                    report(task, seed, status)
-
+            told = partial(report, task, seed) if report else None
             tuning = fine_tune(config, runs / f"{task}-seed{seed}", told)
             train = [row for row in tuning.folder.rows if row.phase == "train"]
             last = train[-1] if train else tuning.folder.rows[-1]

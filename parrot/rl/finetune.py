@@ -281,13 +281,9 @@ class FineTuning:
         c = self.config
         size = sum(p.numel() for p in self._actor.parameters)
         self._block = SharedBlock(size, c.sac.replay_episodes, self.latent_dim, c.sac.discount)
-        for episode in self.folder.replay():
-            self._block.replay.append(
-                episode.images, episode.extra["latents"], episode.rewards,
-                success=episode.success, terminated=bool(episode.extra["terminated"][-1]),
-            )  # fmt: skip
+        self._block.replay.extend(self.folder.replay())
         spec = LearnerSpec(
-            c.sac, c.algo, c.prior, c.seed, str(self.folder.checkpoint), c.save_seconds, c.learner_threads
+            c.sac, c.algo, c.prior, c.seed, size, str(self.folder.checkpoint), c.save_seconds, c.learner_threads
         )
         self.learner = LearnerProcess(spec, self._block)
 

@@ -24,14 +24,14 @@ import torch
 from torch import Tensor
 
 from parrot.errors import ParrotError, RunError
-from parrot.rl.algorithms import start_of
+from parrot.rl.algorithms import Start, start_of
 from parrot.rl.checkpoint import load_checkpoint, save_checkpoint
 from parrot.rl.presets import SACConfig
 from parrot.rl.replay import Replay
 from parrot.rl.sac import Actor, Agent
 from parrot.rl.shared import SharedBlock
 
-__all__ = ["HELD", "Learner", "LearnerProcess", "LearnerSpec"]
+__all__ = ["HELD", "Learner", "LearnerProcess", "LearnerSpec", "maker"]
 
 HELD = "held."
 """Prefix of the weights that act while a new agent is learning, in a checkpoint."""
@@ -61,6 +61,8 @@ class LearnerSpec:
     """Weights of the prior; None: the one that comes with parrot."""
     seed: int
     """Of weights and noise."""
+    weights: int
+    """Numbers that acting needs, as the shared memory is laid out for."""
     folder: str
     """Folder of the checkpoint."""
     save_seconds: float = 60.0
@@ -134,6 +136,15 @@ class Learner:
     @property
     def _holding(self) -> bool:
         return self.agent.born > 0 and self.agent.age < self.agent.config.restart_hold
+
+
+def maker(config: SACConfig, start: Start) -> Callable[[int, int], Agent]:
+    """Makes agents with fresh weights, by seed and by the updates done before them, for a `Learner`."""
+
+    def make(seed: int, born: int) -> Agent:
+        return Agent(config, start.encoder, start.latent_dim, squash=start.squash, seed=seed, born=born)
+
+    return make
 
 
 def allowed(config: SACConfig, replay: Replay) -> int:
@@ -250,14 +261,9 @@ def main(fd: int, spec: LearnerSpec) -> None:
     torch.set_num_threads(spec.threads)
     folder = Path(spec.folder)
     start = start_of(spec.algo, spec.config, spec.prior, spec.seed)
-
-    def make(seed: int, born: int) -> Agent:
-        return Agent(spec.config, start.encoder, start.latent_dim, squash=start.squash, seed=seed, born=born)
-
-    numbers = sum(p.numel() for p in make(0, 0).actor.parameters)
-    block = SharedBlock(numbers, spec.config.replay_episodes, start.latent_dim, spec.config.discount, fd)
+    block = SharedBlock(spec.weights, spec.config.replay_episodes, start.latent_dim, spec.config.discount, fd)
     found = load_checkpoint(folder)
-    learner = Learner(make, block.replay, spec.seed, found[0] if found else None)
+    learner = Learner(maker(spec.config, start), block.replay, spec.seed, found[0] if found else None)
     updates = learner.agent.updates
     block.tell(updates=updates)
     block.weights.write(learner.actor.parameters)

@@ -7,11 +7,13 @@ the episode (nothing is bootstrapped), and a step cut off by the time limit is l
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from parrot.data.episode import Episode
 from parrot.spaces import EPISODE_STEPS, IMAGE_SHAPE
 
 __all__ = ["Batch", "Replay"]
@@ -109,6 +111,14 @@ class Replay:
         self._head[1] += success
         self._head[2] += n
         self._head[0] += 1  # last: a reader takes an episode for complete once it is counted
+
+    def extend(self, episodes: Iterable[Episode]) -> None:
+        """Adds episodes as a run's folder records them."""
+        for episode in episodes:
+            self.append(
+                episode.images, episode.extra["latents"], episode.rewards,
+                success=episode.success, terminated=bool(episode.extra["terminated"][-1]),
+            )  # fmt: skip
 
     def sample(self, size: int, rng: np.random.Generator, *, n_step: int = 1, success_share: float = 0.0) -> Batch:
         """Draws transitions uniformly over steps, a share of them from successful episodes.

@@ -40,16 +40,20 @@ class Actor:
         """All weights, in a fixed order."""
         return [*self.trunk.parameters(), *self.policy.parameters(), *self.critic.parameters()]
 
+    @property
+    def parts(self) -> dict[str, nn.Module]:
+        """Its networks, by their names in an `Agent.state`."""
+        return {"policy": self.policy, "policy_trunk": self.trunk, "critic": self.critic}
+
     def load(self, state: dict[str, Tensor], prefix: str = "") -> None:
         """Takes its part of an `Agent.state`, or of a state whose names begin with this prefix."""
-        for name, module in (("policy", self.policy), ("policy_trunk", self.trunk), ("critic", self.critic)):
+        for name, module in self.parts.items():
             start = f"{prefix}{name}."
             module.load_state_dict({k.removeprefix(start): v for k, v in state.items() if k.startswith(start)})
 
     def state(self, prefix: str) -> dict[str, Tensor]:
         """The state that `load` takes."""
-        parts = (("policy", self.policy), ("policy_trunk", self.trunk), ("critic", self.critic))
-        found = {f"{prefix}{name}.{k}": v for name, part in parts for k, v in part.state_dict().items()}
+        found = {f"{prefix}{name}.{k}": v for name, part in self.parts.items() for k, v in part.state_dict().items()}
         return {name: tensor.detach().contiguous() for name, tensor in found.items()}
 
     @torch.inference_mode()
@@ -209,11 +213,8 @@ class Agent:
         self.updates, self.born = int(state["updates"]), int(state["born"])
 
     def _modules(self) -> dict[str, nn.Module]:
-        found: dict[str, nn.Module] = {
-            "policy": self.policy, "policy_trunk": self.actor.trunk, "critic": self.critic, "target": self.target,
-        }  # fmt: skip
         own = {} if self.config.shared_encoder else {"trunk": self.trunk, "target_trunk": self.target_trunk}
-        return {**found, **own}
+        return {**self.actor.parts, "target": self.target, **own}
 
     def _shifted(self, images: NDArray[np.uint8]) -> Tensor:
         rng = np.random.default_rng(int(torch.randint(2**31, (), generator=self.generator)))

@@ -20,7 +20,7 @@ from parrot.errors import ConfigError
 from parrot.resources import cache_dir, share
 from parrot.sim.config import RobotConfig
 
-__all__ = ["bounding_box", "light_urdf", "triangles"]
+__all__ = ["bounding_box", "light_urdf"]
 
 _VERSION = 2
 """Counted up when the way of decimating changes, so that old caches are left alone."""
@@ -56,12 +56,6 @@ def light_urdf(robot: RobotConfig) -> Path:
     _decimate(meshes, robot.decimate)
     write_text(urdf, ET.tostring(root, encoding="unicode"))
     return urdf
-
-
-def triangles(urdf: Path) -> int:
-    """Triangles of all visual meshes of a URDF that `light_urdf` wrote."""
-    meshes = [mesh.attrib["filename"] for mesh in ET.parse(urdf).iter("mesh")]
-    return sum(line.startswith("f ") for mesh in meshes for line in Path(mesh).read_text().splitlines())
 
 
 @cache

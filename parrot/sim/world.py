@@ -25,9 +25,8 @@ _SETTLE = 12
 _FRICTION = 1.0
 """Lateral friction of objects and table; the fingers' is 2, and Bullet multiplies the two."""
 
-
 _MARGIN = 0.25
-"""How near a link may come to the picture, as a share of half of it, and still be left out."""
+"""A link that comes nearer to the picture than this share of half of it is drawn."""
 
 
 @dataclass(frozen=True)
@@ -45,13 +44,15 @@ class World:
 
     def __init__(self, robot: RobotConfig, scene: SceneConfig, hide_unseen: bool = True) -> None:
         """`hide_unseen`: do not draw links that the camera never sees; the pictures are the same."""
-        self.robot, self.scene, self._hide_unseen = robot, scene, hide_unseen
+        self.robot, self.scene = robot, scene
         self.client = pybullet.connect(pybullet.DIRECT)
         self._substeps = max(1, round(1 / (robot.control_hz * scene.physics.substep)))
         self.objects: dict[str, Placed] = {}
         self._shapes: dict[str, tuple[int, int]] = {}
         self._textures: dict[Path, int] = {}
         self._build()
+        if hide_unseen:
+            self._hide_what_is_never_seen()
 
     def _build(self) -> None:
         c, physics = self.client, self.scene.physics
@@ -75,8 +76,6 @@ class World:
         pybullet.changeDynamics(self._table, -1, lateralFriction=_FRICTION, physicsClientId=c)
         self.arm = Arm(c, self.robot)
         self.camera = Camera(c, self.scene.camera, self.scene.light)
-        if self._hide_unseen:
-            self._hide_what_is_never_seen()
 
     def _hide_what_is_never_seen(self) -> None:
         """Leaves out links that stay outside the picture wherever the tool point goes: drawing them costs as much."""
