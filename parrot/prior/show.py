@@ -78,7 +78,7 @@ def _over_picture(axes: Axes, env: ManipulationEnv, paths: Paths) -> None:
     size = len(paths.picture)
     axes.imshow(paths.picture)
     for ee, lifted in zip(paths.ee, paths.lifted, strict=True):
-        x, y = (env.world.camera.project(ee) * size).T
+        x, y = (env.world.camera.project(ee)[0] * size).T
         axes.plot(x, y, color=_LIFTED if lifted else _NOT, lw=1.0, alpha=0.8)
     axes.set_xlim(0, size)
     axes.set_ylim(size, 0)

@@ -20,6 +20,7 @@ class Camera:
     def __init__(self, client: int, config: CameraConfig, light: LightConfig) -> None:
         self._client = client
         self._light = list(light.direction)
+        self._range = (config.near, config.far)
         self.view = pybullet.computeViewMatrix(config.position, config.target, [0, 0, 1])
         self.projection = pybullet.computeProjectionMatrixFOV(config.fov, 1.0, config.near, config.far)
 
@@ -38,24 +39,21 @@ class Camera:
         )
         return np.ascontiguousarray(np.asarray(rgba, dtype=np.uint8).reshape(size, size, 4)[:, :, :3])
 
-    def may_see(self, corners: NDArray[np.floating], margin: float) -> bool:
-        """Whether a convex thing with these corners (N, 3), in metres, may reach into the picture or near its border.
+    def depth(self, size: int) -> NDArray[np.float64]:
+        """How far what it sees lies in front of it, along its axis: (size, size) metres."""
+        buffer = pybullet.getCameraImage(
+            size, size, self.view, self.projection, renderer=pybullet.ER_TINY_RENDERER, physicsClientId=self._client
+        )[3]
+        near, far = self._range
+        return far * near / (far - (far - near) * np.asarray(buffer, dtype=np.float64).reshape(size, size))
 
-        Args:
-            corners: in the world's frame.
-            margin: how near, as a share of half the picture.
+    def project(self, points: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Where points (N, 3) in metres appear, (N, 2) as x to the right and y down, in [0, 1] inside the picture.
+
+        And how far they lie in front of the camera, along its axis, in metres: (N,).
         """
-        clip = self._clip(corners)
-        x, y, w = clip[:, 0], clip[:, 1], clip[:, 3] * (1 + margin)
-        return not any(bool(beyond.all()) for beyond in (x > w, x < -w, y > w, y < -w, w < 0))
-
-    def project(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Where points (N, 3) in metres appear: (N, 2) as x to the right and y down, in [0, 1] inside the picture."""
-        clip = self._clip(points)
-        ndc = clip[:, :2] / clip[:, 3:]
-        return np.c_[(ndc[:, 0] + 1) / 2, (1 - ndc[:, 1]) / 2]
-
-    def _clip(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
         view = np.reshape(self.view, (4, 4), order="F")
         projection = np.reshape(self.projection, (4, 4), order="F")
-        return np.c_[points, np.ones(len(points))] @ (projection @ view).T
+        clip = np.c_[points, np.ones(len(points))] @ (projection @ view).T
+        ndc = clip[:, :2] / clip[:, 3:]
+        return np.c_[(ndc[:, 0] + 1) / 2, (1 - ndc[:, 1]) / 2], clip[:, 3]

@@ -38,7 +38,7 @@ class ManipulationEnv(gymnasium.Env[NDArray[np.uint8], NDArray[np.float32]]):
         render_mode: only "rgb_array".
         render_size: pixels along each side of what `render` returns.
         catalogue: the objects; None: those of `sim/objects`.
-        hide_unseen: do not draw links that the camera never sees; the pictures are the same.
+        hide_unseen: do not draw what of the arm the camera never sees; the pictures are the same.
 
     Raises:
         ConfigError: an unknown task, robot or scene.

@@ -7,20 +7,15 @@ A frame of PyBullet's software renderer costs 14 ms with the 100,000 triangles o
 from __future__ import annotations
 
 import hashlib
-import itertools
 import xml.etree.ElementTree as ET
-from functools import cache
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
 
 from parrot.durable import atomic_path, write_text
 from parrot.errors import ConfigError
 from parrot.resources import cache_dir, share
 from parrot.sim.config import RobotConfig
 
-__all__ = ["bounding_box", "light_urdf"]
+__all__ = ["light_urdf"]
 
 _VERSION = 2
 """Counted up when the way of decimating changes, so that old caches are left alone."""
@@ -56,14 +51,6 @@ def light_urdf(robot: RobotConfig) -> Path:
     _decimate(meshes, robot.decimate)
     write_text(urdf, ET.tostring(root, encoding="unicode"))
     return urdf
-
-
-@cache
-def bounding_box(mesh: Path) -> NDArray[np.float64]:
-    """Corners (8, 3) of the box about a Wavefront mesh, along its axes."""
-    lines = mesh.read_text(encoding="utf-8").splitlines()
-    vertices = np.array([line.split()[1:4] for line in lines if line.startswith("v ")], dtype=np.float64)
-    return np.array(list(itertools.product(*np.stack([vertices.min(0), vertices.max(0)], axis=1))))
 
 
 def _resolve(filename: str, urdf: Path) -> Path:

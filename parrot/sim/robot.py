@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,6 @@ from numpy.typing import NDArray
 from parrot.errors import ConfigError
 from parrot.sim.bullet import pybullet
 from parrot.sim.config import RobotConfig
-from parrot.sim.meshes import bounding_box, light_urdf
 from parrot.spaces import GRIPPER_CLOSE, GRIPPER_OPEN
 
 __all__ = ["Arm"]
@@ -35,13 +35,10 @@ class Arm:
     The command is integrated (REP-103 base frame), never re-read from the sagging arm, and kept in the workspace.
     """
 
-    def __init__(self, client: int, config: RobotConfig) -> None:
+    def __init__(self, client: int, config: RobotConfig, urdf: Path) -> None:
         self.config = config
         self._client = client
-        self.body = pybullet.loadURDF(
-            str(light_urdf(config)), useFixedBase=True,
-            physicsClientId=client,
-        )  # fmt: skip
+        self.body = pybullet.loadURDF(str(urdf), useFixedBase=True, physicsClientId=client)
         joints, links = {}, {}
         self._movable: list[int] = []
         for index in range(pybullet.getNumJoints(self.body, client)):
@@ -139,29 +136,29 @@ class Arm:
         for joint, value in zip(self._arm, joints, strict=True):
             pybullet.resetJointState(self.body, joint, value, 0.0, self._client)
 
-    def visual_boxes(self) -> list[tuple[int, NDArray[np.float64]]]:
-        """Where the moving links' meshes are now: for each its link and the corners (8, 3) of its box, metres."""
+    def visuals(self) -> list[tuple[Path, NDArray[np.float64]]]:
+        """The meshes that are drawn, and where each one's frame is in the world: (4, 4)."""
         found = []
-        for shape in pybullet.getVisualShapeData(self.body, physicsClientId=self._client):
-            link, size, path, position, quaternion = shape[1], shape[3], Path(shape[4].decode()), shape[5], shape[6]
-            if link < 0:
-                continue
-            state = pybullet.getLinkState(self.body, link, 0, 1, self._client)
-            corners = bounding_box(path) * size
-            for place, turn in ((position, quaternion), (state[4], state[5])):
-                corners = corners @ np.reshape(pybullet.getMatrixFromQuaternion(turn), (3, 3)).T + place
-            found.append((link, corners))
+        for _, link, _, _, path, position, quaternion, *_ in pybullet.getVisualShapeData(self.body, 0, self._client):
+            frame = _frame(position, quaternion)
+            if link >= 0:
+                state = pybullet.getLinkState(self.body, link, 0, 1, self._client)
+                frame = _frame(state[4], state[5]) @ frame
+            found.append((Path(path.decode()), frame))
         return found
 
-    def stretch(self, position: NDArray[np.floating]) -> None:
-        """Puts the tool point at (3,) metres at once, pointing down, as near as the joints allow."""
-        self.position, self.rpy = np.asarray(position, dtype=np.float64), np.zeros(3)
+    def pose(self, position: NDArray[np.floating], rpy: NDArray[np.floating], opening: float) -> None:
+        """Puts the tool point at (3,) metres at once, turned by (3,) radians, as near as the joints allow.
+
+        `opening` of the gripper: 0 closed, 1 open.
+        """
+        self.position, self.rpy = np.asarray(position, dtype=np.float64), np.asarray(rpy, dtype=np.float64)
         self._set_joints(self._home)
         self._converge(10)
-
-    def hide(self, link: int) -> None:
-        """Leaves a link out of all pictures."""
-        pybullet.changeVisualShape(self.body, link, rgbaColor=[0.0] * 4, physicsClientId=self._client)
+        gripper = self.config.gripper
+        for joint in self._fingers:
+            place = gripper.closed + opening * (gripper.open - gripper.closed)
+            pybullet.resetJointState(self.body, joint, place, 0.0, self._client)
 
     def tool(self) -> NDArray[np.float64]:
         """Where the tool point really is: (3,) metres."""
@@ -195,6 +192,13 @@ def _rotation(rpy: NDArray[np.float64]) -> NDArray[np.float64]:
             [-sp, cp * sr, cp * cr],
         ]
     )
+
+
+def _frame(position: Sequence[float], quaternion: Sequence[float]) -> NDArray[np.float64]:
+    frame = np.eye(4)
+    frame[:3, :3] = np.reshape(pybullet.getMatrixFromQuaternion(quaternion), (3, 3))
+    frame[:3, 3] = position
+    return frame
 
 
 def _quaternion(r: NDArray[np.float64]) -> list[float]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,8 +13,10 @@ from numpy.typing import NDArray
 from parrot.sim.bullet import pybullet
 from parrot.sim.camera import Camera
 from parrot.sim.config import RobotConfig, SceneConfig
+from parrot.sim.meshes import light_urdf
 from parrot.sim.objects.catalogue import ObjectModel
 from parrot.sim.robot import Arm
+from parrot.sim.unseen import drop_unseen, seen_urdf
 
 __all__ = ["Placed", "World"]
 
@@ -24,9 +25,6 @@ _SETTLE = 12
 
 _FRICTION = 1.0
 """Lateral friction of objects and table; the fingers' is 2, and Bullet multiplies the two."""
-
-_MARGIN = 0.25
-"""A link that comes nearer to the picture than this share of half of it is drawn."""
 
 
 @dataclass(frozen=True)
@@ -43,18 +41,22 @@ class World:
     """A world with one arm. `place` starts an episode; `step` advances it by one control step."""
 
     def __init__(self, robot: RobotConfig, scene: SceneConfig, hide_unseen: bool = True) -> None:
-        """`hide_unseen`: do not draw links that the camera never sees; the pictures are the same."""
+        """`hide_unseen`: do not draw what of the arm the camera never sees; the pictures are the same."""
         self.robot, self.scene = robot, scene
         self.client = pybullet.connect(pybullet.DIRECT)
         self._substeps = max(1, round(1 / (robot.control_hz * scene.physics.substep)))
         self.objects: dict[str, Placed] = {}
         self._shapes: dict[str, tuple[int, int]] = {}
         self._textures: dict[Path, int] = {}
-        self._build()
+        urdf = light_urdf(robot)
         if hide_unseen:
-            self._hide_what_is_never_seen()
+            whole, urdf = urdf, seen_urdf(urdf, robot, scene)
+            if not urdf.exists():
+                self._build(whole)
+                drop_unseen(self.arm, self.camera, whole, urdf)
+        self._build(urdf)
 
-    def _build(self) -> None:
+    def _build(self, urdf: Path) -> None:
         c, physics = self.client, self.scene.physics
         pybullet.resetSimulation(physicsClientId=c)
         pybullet.setPhysicsEngineParameter(
@@ -62,6 +64,9 @@ class World:
             deterministicOverlappingPairs=1, enableFileCaching=1, physicsClientId=c,
         )  # fmt: skip
         pybullet.setGravity(0, 0, physics.gravity, physicsClientId=c)
+        # All but the arm are rigid bodies ("maximal coordinates"): contacts of PyBullet's articulated ones cost twice
+        # as much. The arm comes first, as bodies are drawn in this order: what lies behind is then not shaded.
+        self.arm = Arm(c, self.robot, urdf)
         table = self.scene.table
         half = [s / 2 for s in table.size]
         self._table = pybullet.createMultiBody(
@@ -71,24 +76,11 @@ class World:
                 pybullet.GEOM_BOX, halfExtents=half, rgbaColor=table.colour, specularColor=[0, 0, 0], physicsClientId=c
             ),
             [*table.centre, -half[2]],
+            useMaximalCoordinates=1,
             physicsClientId=c,
         )
         pybullet.changeDynamics(self._table, -1, lateralFriction=_FRICTION, physicsClientId=c)
-        self.arm = Arm(c, self.robot)
         self.camera = Camera(c, self.scene.camera, self.scene.light)
-
-    def _hide_what_is_never_seen(self) -> None:
-        """Leaves out links that stay outside the picture wherever the tool point goes: drawing them costs as much."""
-        space, seen, links = self.robot.workspace, set(), set()
-        for corner in itertools.product(*zip(space.lower, space.upper, strict=True)):
-            self.arm.stretch(np.array(corner))
-            for link, box in self.arm.visual_boxes():
-                links.add(link)
-                if self.camera.may_see(box, _MARGIN):
-                    seen.add(link)
-        for link in links - seen:
-            self.arm.hide(link)
-        self.arm.reset()
 
     def place(self, objects: Sequence[tuple[ObjectModel, Sequence[float], float]]) -> None:
         """Clears the table, puts the arm at home and each object at (x, y) metres, turned by yaw radians."""
@@ -111,7 +103,7 @@ class World:
         rotation = np.reshape(pybullet.getMatrixFromQuaternion(orientation), (3, 3))
         body = pybullet.createMultiBody(
             0.0 if fixed else model.mass, collision, visual, position.tolist(), orientation,
-            centre.tolist(), physicsClientId=self.client,
+            centre.tolist(), useMaximalCoordinates=1, physicsClientId=self.client,
         )  # fmt: skip
         pybullet.resetBasePositionAndOrientation(
             body, (position + rotation @ centre).tolist(), orientation, self.client

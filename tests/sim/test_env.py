@@ -134,3 +134,24 @@ def test_a_robots_yaml_with_a_wrong_field_is_named(tmp_path):
     path.write_text("name: x\nspeed: 3\n")
     with pytest.raises(ConfigError, match="unknown speed"):
         ManipulationEnv(robot=str(path))
+
+
+def test_leaving_out_what_the_camera_never_sees_changes_no_pixel():
+    whole, cut = ManipulationEnv("collect", hide_unseen=False), ManipulationEnv("collect")
+    try:
+        for seed in range(4):
+            rng = np.random.default_rng(seed)
+            images = [env.reset(seed=seed)[0] for env in (whole, cut)]
+            for _ in range(25):
+                np.testing.assert_array_equal(*images)
+                action = rng.uniform(-1, 1, 7) if seed % 2 else whole.scripted_action(rng)
+                images = [env.step(action)[0] for env in (whole, cut)]
+        triangles = [_triangles(env.world.arm) for env in (whole, cut)]
+        assert triangles[1] < triangles[0] / 2
+    finally:
+        whole.close()
+        cut.close()
+
+
+def _triangles(arm):
+    return sum(path.read_text().count("\nf ") for path, _ in arm.visuals())
