@@ -92,7 +92,8 @@ def time_to(
 ) -> None:
     """Measure how long tasks take: until so many of the last 50 episodes succeed, exploration included.
 
-    Finished runs are not made again, and what was interrupted goes on.
+    Finished runs are not made again, and what was interrupted goes on. The table also says how often the trained policy
+    succeeds, and how much of the machine other processes took (`others`).
 
     Args:
         tasks: names of tasks.
@@ -100,7 +101,7 @@ def time_to(
         success: rate at which a task counts as learnt.
         minutes: a run that takes longer has failed.
         runs: folder for the runs.
-        out: CSV to write, anew after each run.
+        out: CSV to write, anew after each run; rows of other tasks and seeds stay.
     """
     import torch
     from rich.live import Live

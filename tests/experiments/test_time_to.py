@@ -2,10 +2,14 @@
 
 import csv
 import math
+import os
+import subprocess
+import sys
+import time
 
 import pytest
 
-from parrot.experiments.time_to import Goal, medians, time_to
+from parrot.experiments.time_to import Goal, Others, medians, time_to
 
 
 @pytest.mark.timeout(180)
@@ -20,7 +24,29 @@ def test_a_run_ends_when_it_gets_there_or_runs_out_of_time(tmp_path):
     assert float(easy["success_last_50"]) > 0
     late = table("late", Goal(success=0.99, minutes=0.01))
     assert (late["reached"], late["episodes"]) == ("0", "0")
-    assert table("easy", Goal(success=0.01, minutes=5.0)) == easy
+    assert 0 <= float(easy["success_after"]) <= 1 and 0 <= float(easy["others"]) <= 1
+    again = table("easy", Goal(success=0.01, minutes=5.0))
+    assert {**again, "others": ""} == {**easy, "others": ""}
+
+
+def test_rows_of_other_seeds_stay(tmp_path):
+    for seed in (0, 1):
+        time_to(Goal(minutes=0.01), ["grasp_cap"], [seed], tmp_path / "t.csv", tmp_path / "runs")
+    assert [row["seed"] for row in csv.DictReader((tmp_path / "t.csv").open())] == ["0", "1"]
+
+
+def test_what_others_compute_is_told_from_what_we_compute():
+    with Others() as ours:
+        sum(range(20_000_000))
+    busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        with Others() as theirs:
+            time.sleep(1.0)
+    finally:
+        busy.kill()
+        busy.wait()
+    assert theirs.share > ours.share
+    assert theirs.share * (os.cpu_count() or 1) > 0.5
 
 
 def test_a_median_counts_what_did_not_get_there_as_infinite():
