@@ -40,7 +40,7 @@ class DefaultCamera(Camera):
 def stepping(runs: int, seed: int, episodes: int) -> Row:
     """A control step with picture: scripted episodes on training objects, resets and script included, on one core."""
     robot, scene = load_robot("xarm6"), load_scene()
-    physics = replace(scene.physics, substep=DEFAULT_STEP, iterations=DEFAULT_ITERATIONS)
+    physics = replace(scene.physics, substep=DEFAULT_STEP, iterations=DEFAULT_ITERATIONS, rigid=False)
     ours = ScriptedRoller("collect", robot)
     stock = ScriptedRoller(
         "collect", replace(robot, decimate=STOCK), scene=replace(scene, physics=physics), hide_unseen=False

@@ -136,6 +136,7 @@ class PhysicsConfig:
 
     substep: float
     iterations: int
+    rigid: bool
     gravity: float
 
 

@@ -64,8 +64,7 @@ class World:
             deterministicOverlappingPairs=1, enableFileCaching=1, physicsClientId=c,
         )  # fmt: skip
         pybullet.setGravity(0, 0, physics.gravity, physicsClientId=c)
-        # All but the arm are rigid bodies ("maximal coordinates"): contacts of PyBullet's articulated ones cost twice
-        # as much. The arm comes first, as bodies are drawn in this order: what lies behind is then not shaded.
+        # The arm comes first, as bodies are drawn in the order of their making: what lies behind is then not shaded.
         self.arm = Arm(c, self.robot, urdf)
         table = self.scene.table
         half = [s / 2 for s in table.size]
@@ -76,7 +75,7 @@ class World:
                 pybullet.GEOM_BOX, halfExtents=half, rgbaColor=table.colour, specularColor=[0, 0, 0], physicsClientId=c
             ),
             [*table.centre, -half[2]],
-            useMaximalCoordinates=1,
+            useMaximalCoordinates=physics.rigid,
             physicsClientId=c,
         )
         pybullet.changeDynamics(self._table, -1, lateralFriction=_FRICTION, physicsClientId=c)
@@ -103,7 +102,7 @@ class World:
         rotation = np.reshape(pybullet.getMatrixFromQuaternion(orientation), (3, 3))
         body = pybullet.createMultiBody(
             0.0 if fixed else model.mass, collision, visual, position.tolist(), orientation,
-            centre.tolist(), useMaximalCoordinates=1, physicsClientId=self.client,
+            centre.tolist(), useMaximalCoordinates=self.scene.physics.rigid, physicsClientId=self.client,
         )  # fmt: skip
         pybullet.resetBasePositionAndOrientation(
             body, (position + rotation @ centre).tolist(), orientation, self.client
