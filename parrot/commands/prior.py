@@ -40,6 +40,8 @@ def train(
 ) -> None:
     """Train a prior on datasets by maximum likelihood; the same command goes on where it was stopped.
 
+    `torchrun --nproc-per-node N .venv/bin/parrot prior train …` shares each batch out to N GPUs, or processes.
+
     Args:
         dataset: Folders of datasets.
         out: Folder of the training; prior.safetensors in it is usable at any time.
@@ -62,8 +64,8 @@ def train(
     _use_threads(threads)
     given = {"minutes": minutes, "steps": steps, "batch": batch, "lr": lr, "init": str(init) if init else None}
     config = _preset(preset, seed=seed, **{name: value for name, value in given.items() if value is not None})
-    console = Console()
     trainer = Trainer(Dataset.open(dataset), config, out, device)
+    console = Console(quiet=not trainer.workers.first)
     if trainer.step:
         console.print(f"{out}: going on from step {trainer.step:,}", soft_wrap=True)
     with _bar(trainer, preset) as report:
@@ -255,7 +257,7 @@ def _bar(trainer: Trainer, name: str) -> Iterator[Any]:
         TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[state]}"),
         TimeElapsedColumn(), TimeRemainingColumn(),
     )  # fmt: skip
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with Progress(*columns, console=Console(stderr=True, quiet=not trainer.workers.first)) as progress:
         bar = progress.add_task(name, total=1.0, state="")
         progress.update(bar, completed=trainer.progress)
 

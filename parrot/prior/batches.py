@@ -111,18 +111,22 @@ def dequantise(
 
 
 class Batches:
-    """The training batches, by number."""
+    """The training batches, by number; of each the part that one of several workers trains on."""
 
-    def __init__(self, dataset: Dataset, steps: NDArray[np.int64], config: TrainConfig) -> None:
+    def __init__(
+        self, dataset: Dataset, steps: NDArray[np.int64], config: TrainConfig, worker: int = 0, workers: int = 1
+    ) -> None:
         self.dataset, self.steps, self.config = dataset, steps, config
+        self._part = slice(worker, None, workers)
+        self._seed = (config.seed, 2, *((worker,) if worker else ()))
         self.images = images_at_hand(dataset)
         self._order = (-1, steps)
 
     def at(self, step: int) -> Batch:
         """Batch number `step`."""
         config = self.config
-        rng = np.random.default_rng([config.seed, 2, step])
-        index = self._index(step)
+        rng = np.random.default_rng([*self._seed, step])
+        index = self._index(step)[self._part]
         images = random_shift(self.images(index), config.shift, rng)
         action = dequantise(self.dataset.actions[index], config.dequantise, config.dequantise_bound, rng)
         contrast = brightness = None

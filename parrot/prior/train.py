@@ -22,7 +22,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from parrot.data.dataset import Dataset
 from parrot.durable import write_text
-from parrot.errors import RunError, WeightsError
+from parrot.errors import ConfigError, RunError, WeightsError
 from parrot.prior.batches import Batch, Batches, held_out_batch, split_episodes
 from parrot.prior.card import make_card, write_card
 from parrot.prior.checkpoint import Position, load_checkpoint, read_position, save_checkpoint
@@ -31,6 +31,7 @@ from parrot.prior.flow import FlowPrior
 from parrot.prior.memory import keep_freed_memory
 from parrot.prior.presets import TrainConfig
 from parrot.prior.weights import load_prior, save_prior
+from parrot.prior.workers import Workers
 
 __all__ = ["Metrics", "Trainer", "learning_rate"]
 
@@ -96,15 +97,22 @@ class Trainer:
         """Takes over the checkpoint in `out`, if there is one.
 
         Raises:
+            ConfigError: the batch cannot be shared out evenly to the workers.
             RunError: `out` holds a training with other settings or on other data.
             DatasetError: the dataset has fewer than two episodes.
             WeightsError: the prior to start from is missing, foreign or of another architecture.
         """
         self.dataset, self.config, self.out = dataset, config, Path(out)
         keep_freed_memory()
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        kind = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        self.workers = Workers.join(kind == "cuda")
+        if config.batch % self.workers.count:
+            raise ConfigError(
+                f"batch {config.batch} cannot be shared out to {self.workers.count} workers; give --batch a multiple"
+            )
+        self.device = torch.device(kind, self.workers.local) if kind == "cuda" else torch.device(kind)
         steps, held_out = split_episodes(dataset, config.held_out, config.seed)
-        self.batches = Batches(dataset, steps, config)
+        self.batches = Batches(dataset, steps, config, self.workers.rank, self.workers.count)
         self.held_out = held_out_batch(dataset, held_out, config)
         # What goes on from a checkpoint needs no other start, nor the file that it once came from.
         fresh = replace(config, init="") if self.checkpoint.exists() else config
@@ -114,6 +122,7 @@ class Trainer:
             self.prior.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=True
         )
         self.step, self.seconds = 0, 0.0
+        self._started = time.monotonic()
         self.rows: list[Metrics] = []
         if self.checkpoint.exists():
             self._resume()
@@ -136,28 +145,30 @@ class Trainer:
 
         Args:
             report: Called after every gradient step.
-            save: Whether the folder keeps what was learnt; otherwise nothing is written.
+            save: Whether the folder keeps what was learnt; otherwise nothing is written. Of several workers only the
+                first one writes, measures and reports.
 
         Raises:
             RunError: the folder cannot be written or the likelihood is no longer finite.
         """
+        save = save and self.workers.first
         writer = SummaryWriter(str(self.out), purge_step=self.step) if save else None
         stream = self.batches.stream(self.step, self.config.steps)
         sums, count, since, saved = torch.zeros((), device=self.device), 0, self.seconds, time.monotonic()
-        started = time.monotonic() - self.seconds
+        self._started = time.monotonic() - self.seconds
         try:
             while self.progress < 1.0:
                 sums += self.update(next(stream))
                 count += 1
                 self.step += 1
-                self.seconds = time.monotonic() - started
                 if self.step % MEASURE_EVERY == 0 or self.progress >= 1.0:
-                    self._measure(float(sums) / count, count / (self.seconds - since), writer)
+                    if self.workers.first:
+                        self._measure(float(sums) / count, count / (self.seconds - since), writer)
                     sums.zero_()
                     # Measuring is not training: it costs none of the budget.
-                    started = time.monotonic() - self.seconds
+                    self._started = time.monotonic() - self.seconds
                     count, since = 0, self.seconds
-                if report:
+                if report and self.workers.first:
                     report(self)
                 if save and time.monotonic() - saved > SAVE_SECONDS:
                     self.save()
@@ -184,6 +195,8 @@ class Trainer:
         likelihood = self.prior.log_prob(batch.action, features=features).mean()
         self.optimizer.zero_grad(set_to_none=True)
         (-likelihood).backward()
+        # The first worker's time, for all: it decides when the training ends.
+        self.seconds = self.workers.average(self.prior.parameters(), time.monotonic() - self._started)
         if config.clip is not None:
             torch.nn.utils.clip_grad_norm_(self.prior.parameters(), config.clip)
         self.optimizer.step()
