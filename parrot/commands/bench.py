@@ -20,6 +20,9 @@ __all__ = ["COMMANDS", "bench"]
 
 WORKLOADS = ("simulator", "collection", "prior", "learner", "graph")
 
+SCALING = "scaling"
+"""What is measured against size instead of beside a peer."""
+
 
 def bench(
     names: Annotated[tuple[str, ...], tyro.conf.Positional] = (),
@@ -28,18 +31,23 @@ def bench(
     seed: int = 0,
     threads: int | None = None,
     out: Path = Path("bench"),
+    trajectories: tuple[int, ...] = (1000, 10_000, 50_000),
+    replay: tuple[int, ...] = (500, 2000, 8000, 20_000),
 ) -> None:
     """Time the simulator, collection, prior, learner and graph beside their peers, in alternation.
 
-    Needs the extra `bench` (`pip install 'parrot[bench]'`), and a machine with nothing else to do.
+    Needs the extra `bench` (`pip install 'parrot[bench]'`), and a machine with nothing else to do. `scaling` measures
+    time and memory against the sizes of dataset and replay instead, and draws them.
 
     Args:
-        names: What to measure: simulator, collection, prior, learner, graph; default: all.
+        names: What to measure: simulator, collection, prior, learner, graph, scaling; default: all but scaling.
         runs: Runs of each, after one that does not count; medians are compared.
         episodes: Episodes in each run of the simulator.
         seed: Of scenes, weights and data.
         threads: Threads of a training step; default: one for each core.
-        out: Folder of results.csv and results.json, whose other rows stay.
+        out: Folder of results.csv and results.json, whose other rows stay, and of scaling.csv and scaling.png.
+        trajectories: Sizes of datasets for `scaling`; 10 GB of disk for 50,000.
+        replay: Sizes of replays for `scaling`, in episodes; 3.5 GB of memory for 20,000.
     """
     from rich.console import Console
 
@@ -47,8 +55,13 @@ def bench(
     from parrot.provenance import provenance
     from parrot.results import write_results
 
-    if unknown := [name for name in names if name not in WORKLOADS]:
-        raise ConfigError(f"benchmark {unknown[0]!r} is unknown; choose from {', '.join(WORKLOADS)}")
+    if unknown := [name for name in names if name not in (*WORKLOADS, SCALING)]:
+        raise ConfigError(f"benchmark {unknown[0]!r} is unknown; choose from {', '.join(WORKLOADS)}, {SCALING}")
+    if SCALING in names:
+        _scale(out, trajectories, replay, seed)
+        names = tuple(name for name in names if name != SCALING)
+        if not names:
+            return
     console, made = Console(), provenance("torch", "pybullet")
     kept = json.loads((out / "results.json").read_text()) if (out / "results.json").exists() else []
     for name in names or WORKLOADS:
@@ -63,6 +76,26 @@ def bench(
     for row in kept:
         console.print(f"{row['workload']}: {row['note']}", highlight=False, soft_wrap=True)
     console.print(f"written: {out / 'results.csv'}", highlight=False)
+
+
+def _scale(out: Path, trajectories: tuple[int, ...], replay: tuple[int, ...], seed: int) -> None:
+    from rich.console import Console
+
+    from parrot.bench.scaling import Point, draw, measure
+    from parrot.results import write_results
+
+    console = Console()
+
+    def report(point: Point) -> None:
+        console.print(
+            f"{point.kind}, {point.episodes:,} episodes: ready in {point.ready_s:.1f} s, {point.milliseconds:.2f} ms "
+            f"a call, {point.memory_mb:,.0f} MB, {point.growth_mb:+.1f} MB meanwhile", highlight=False, soft_wrap=True,
+        )  # fmt: skip
+
+    rows = measure(trajectories, replay, seed, report)
+    write_results(out / "scaling.csv", rows)
+    draw(rows, out / "scaling.png")
+    console.print(f"written: {out / 'scaling.csv'}, {out / 'scaling.png'}", highlight=False, soft_wrap=True)
 
 
 def _measure(name: str, runs: int, episodes: int, seed: int, threads: int) -> list[Row]:
