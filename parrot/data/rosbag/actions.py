@@ -53,7 +53,7 @@ class ActionSource(Protocol):
     def feed(self, topic: str, message: Any, time: int) -> None:
         """Takes one deserialised message (of rosbags' types) at this time, ns.
 
-        The time is on the clock that episodes are cut by: the message's own stamp (`stamp_of`), or when it was received.
+        The time is on the clock that episodes are cut by: the message's own stamp (`stamp_of`), or that of receipt.
         """
 
     def actions(self, times: NDArray[np.int64]) -> Derived:
