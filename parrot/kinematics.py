@@ -156,12 +156,8 @@ class Kinematics:
             part = jacobian * free
             step = part.T @ np.linalg.solve(part @ part.T + (damping + 1e-12) * np.eye(6), error)
             step *= min(1.0, _LARGEST_STEP / max(float(np.abs(step).max()), 1e-12))
-            wanted = q + step
-            blocked = free & ((wanted < self.lower) | (wanted > self.upper))
-            if not blocked.any():
-                break
             # A joint that only arrives at its limit still goes there; one that stands at it is left out.
-            stuck = blocked & ((q <= self.lower) | (q >= self.upper))
+            stuck = free & (((q <= self.lower) & (step < 0)) | ((q >= self.upper) & (step > 0)))
             if not stuck.any():
                 break
             free &= ~stuck
