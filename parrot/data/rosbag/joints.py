@@ -123,7 +123,7 @@ class TrajectoryMotion:
         self._new = []
 
     def _between(self, after: int, time: int) -> NDArray[np.float64]:
-        """The joints (J,) commanded at a time just before setpoint `after`: linear between points, the last one held."""
+        """The joints (J,) commanded at a time up to setpoint `after`: linear between points, the last one held."""
         if after == len(self._times) or self._times[after] == time:
             return self._joints[min(after, len(self._times) - 1)]
         begin, end = self._times[after - 1], self._times[after]

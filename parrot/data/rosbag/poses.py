@@ -136,9 +136,9 @@ class TfMotion:
                 "name two frames of one tree"
             )
         gap = np.zeros(len(times), np.int64)
-        base = self._chain(up[: up.index(shared)], times, gap)
-        tip = self._chain(down[: down.index(shared)], times, gap)
-        return Path(self._base.then(base.inverse()).then(tip).then(self._tool), gap)
+        outer = self._chain(up[: up.index(shared)], times, gap)
+        inner = self._chain(down[: down.index(shared)], times, gap)
+        return Path(self._base.then(outer.inverse()).then(inner).then(self._tool), gap)
 
     def _ancestors(self, frame: str) -> list[str]:
         """The frame, its parent and so on up to the root."""
