@@ -9,7 +9,7 @@ import yaml
 from rclpy.serialization import serialize_message
 from rosbags.rosbag2 import Reader
 
-from parrot.data.bags import JOURNAL, BagWriter, free_path, recover
+from parrot.data.rosbag.writer import JOURNAL, BagWriter, free_path, recover
 from parrot.errors import DatasetError
 from parrot.nodes.messages import vector_message
 
