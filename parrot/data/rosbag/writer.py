@@ -1,37 +1,26 @@
 """Writes rosbag2 bags (MCAP) that lose no finished episode, whatever kills the recorder.
 
-A bag is a folder that `ros2 bag` reads: `metadata.yaml` and one MCAP file for every so many episodes. What belongs
-to no file yet stands in a journal beside them, synced at the end of each episode; `recover` makes a file of it.
+A bag is a folder that `ros2 bag` reads: `metadata.yaml` and one MCAP file for every so many episodes or bytes. The file
+under way is complete up to its last synced episode at any moment; `recover` enters it in the metadata after a kill.
 """
 
 from __future__ import annotations
 
-import os
-import shutil
-import struct
-from collections import Counter
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import Any, Literal
 
 import yaml
-from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
-from rosbags.rosbag2 import StoragePlugin, Writer
-from rosbags.typesys import Stores, get_typestore
 
+from parrot.data.rosbag.definitions import definition
+from parrot.data.rosbag.mcap import GrowingMcap, Topic
+from parrot.data.rosbag.repair import Contents, complete
 from parrot.durable import disk_errors, sync_folder, write_text
-from parrot.errors import DatasetError
+from parrot.errors import DatasetError, RunError
 
 __all__ = ["BagWriter", "free_path", "recover"]
-
-JOURNAL = "journal.part"
-"""Name of the journal in a bag's folder."""
-
-SIZE = struct.Struct("<I")
-"""Of the journal's head, which names topics and types."""
-
-RECORD = struct.Struct("<HQI")
-"""Head of a record in the journal: which topic, when in nanoseconds, how many bytes."""
 
 BAG_VERSION: Literal[8] = 8
 """Of metadata.yaml: what ROS 2 Iron wrote, and what all later ones read."""
@@ -39,14 +28,20 @@ BAG_VERSION: Literal[8] = 8
 INFORMATION = "rosbag2_bagfile_information"
 """The only key of metadata.yaml."""
 
-_FOREVER = QosTime(9223372036, 854775807)
+SETTLE_BYTES = 32 << 20
+"""The disk is set to work when so much was written, so that the end of a long episode need not wait for all of it."""
 
-_QOS = Qos(
-    history=QosHistory.KEEP_LAST, depth=50, reliability=QosReliability.RELIABLE, durability=QosDurability.VOLATILE,
-    deadline=_FOREVER, lifespan=_FOREVER, liveliness=QosLiveliness.AUTOMATIC, liveliness_lease_duration=_FOREVER,
-    avoid_ros_namespace_conventions=False,
-)  # fmt: skip
-"""How the graph offers its topics; `ros2 bag play` offers them likewise."""
+QOS = """\
+- history: 1
+  depth: 50
+  reliability: 1
+  durability: 2
+  deadline: {sec: 9223372036, nsec: 854775807}
+  lifespan: {sec: 9223372036, nsec: 854775807}
+  liveliness: 1
+  liveliness_lease_duration: {sec: 9223372036, nsec: 854775807}
+  avoid_ros_namespace_conventions: false"""
+"""How the graph offers its topics, reliable and volatile; `ros2 bag play` offers them likewise."""
 
 
 def free_path(path: Path) -> Path:
@@ -63,31 +58,46 @@ class BagWriter:
         topics: Topic -> message type, e.g. `/action` -> `sensor_msgs/msg/JointState`.
         about: What else is to be known of the bag, e.g. its task and robot; goes to the metadata's `custom_data`.
         split: Episodes in each file.
+        split_bytes: Bytes after which a file ends with its episode; with twice as many it ends in its midst.
 
     Raises:
         DatasetError: the folder exists.
+        ConfigError: a type is unknown.
         RunError: it cannot be written.
     """
 
     def __init__(
-        self, path: Path, topics: Mapping[str, str], about: Mapping[str, str] | None = None, split: int = 100
+        self,
+        path: Path,
+        topics: Mapping[str, str],
+        about: Mapping[str, str] | None = None,
+        split: int = 100,
+        split_bytes: int = 1 << 30,
     ) -> None:
         if path.exists():
             raise DatasetError(f"{path}: exists already; give another name for the bag")
-        self.path, self.split = path, split
+        self.path, self.split, self.split_bytes = path, split, split_bytes
         self.episodes = 0
         self.messages = 0
-        self._indices = {topic: index for index, topic in enumerate(topics)}
-        self._head = yaml.safe_dump({"topics": dict(topics), "about": dict(about or {})}, sort_keys=False).encode()
+        texts = {kind: definition(kind) for kind in topics.values()}
+        self._topics = [Topic(name, kind, texts[kind][0], QOS, texts[kind][1]) for name, kind in topics.items()]
+        self._indices = {name: index for index, name in enumerate(topics)}
+        self._about = dict(about or {})
+        self._files = 0
+        self._closed = False
         with disk_errors(path):
             path.mkdir(parents=True)
-        self._journal = self._new_journal()
+            sync_folder(path.parent)
+        self._new_file()
 
-    def _new_journal(self) -> IO[bytes]:
+    def _new_file(self) -> None:
         with disk_errors(self.path):
-            journal = open(self.path / JOURNAL, "wb")  # noqa: SIM115
-            journal.write(SIZE.pack(len(self._head)) + self._head)
-        return journal
+            name = f"{self.path.name}_{self._files}.mcap"
+            self._file = GrowingMcap(self.path / name, self._topics, self._about)
+            sync_folder(self.path)
+        self._files += 1
+        self._kept, self._settled = self._file.size, 0
+        self._settling: threading.Thread | None = None
 
     def write(self, topic: str, nanoseconds: int, data: bytes) -> None:
         """Appends one serialised message, received at that time.
@@ -96,8 +106,19 @@ class BagWriter:
             RunError: the disk is full.
         """
         with disk_errors(self.path):
-            self._journal.write(RECORD.pack(self._indices[topic], nanoseconds, len(data)) + data)
+            self._file.write(self._indices[topic], nanoseconds, data)
         self.messages += 1
+        if self._file.size >= 2 * self.split_bytes:
+            self._next_file()
+        elif self._file.size - self._settled >= SETTLE_BYTES:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Has the disk begin, beside us."""
+        if self._settling is None or not self._settling.is_alive():
+            self._settled = self._file.size
+            self._settling = threading.Thread(target=_settle, args=(self._file,), daemon=True)
+            self._settling.start()
 
     def end_episode(self) -> None:
         """Makes what was written so far survive a kill and a power cut.
@@ -106,29 +127,52 @@ class BagWriter:
             RunError: the disk is full.
         """
         with disk_errors(self.path):
-            self._journal.flush()
-            os.fsync(self._journal.fileno())
+            self._file.sync()
+        self._kept = self._file.size
         self.episodes += 1
-        if self.episodes % self.split == 0:
-            self._close_file()
-            self._journal = self._new_journal()
+        if self.episodes % self.split == 0 or self._file.size >= self.split_bytes:
+            self._next_file()
 
-    def _close_file(self) -> None:
+    def _next_file(self) -> None:
         with disk_errors(self.path):
-            self._journal.close()
-            _journal_to_file(self.path)
+            self._file.sync()
+        self._complete_file()
+        self._new_file()
+
+    def _complete_file(self) -> None:
+        """Completes the file and enters it in the metadata."""
+        if self._settling is not None:
+            self._settling.join()
+        self._file.close()
+        torn = self._file.torn
+        try:
+            with disk_errors(self.path):
+                _enter(self._file.path, check=torn)
+        except RunError:
+            # What belongs to no kept episode makes room for the summary.
+            with disk_errors(self.path):
+                _enter(self._file.path, check=torn, limit=self._kept)
 
     def close(self) -> None:
         """Completes the bag; one without a message vanishes.
 
         Raises:
-            RunError: the disk is full; the journal stays, and `recover` completes the bag later.
+            RunError: the disk is full; what is kept stays, and `recover` completes the bag later.
         """
-        if self._journal.closed:
+        if self._closed:
             return
-        self._close_file()
-        if self.messages == 0:
+        self._closed = True
+        # Once a write has failed, what is pending has no place; it belongs to no kept episode.
+        with suppress(OSError):
+            self._file.flush()
+        self._complete_file()
+        if not any(self.path.iterdir()):
             self.path.rmdir()
+
+
+def _settle(file: GrowingMcap) -> None:
+    with suppress(OSError):  # `sync` meets it again, and tells
+        file.settle()
 
 
 def recover(path: Path) -> bool:
@@ -137,62 +181,71 @@ def recover(path: Path) -> bool:
     Raises:
         RunError: the disk is full or the folder cannot be written.
     """
-    if not (path / JOURNAL).is_file():
-        return False
+    metadata = path / "metadata.yaml"
+    entered = _read(metadata)["relative_file_paths"] if metadata.is_file() else []
+    torn = [file for file in sorted(path.glob("*.mcap"), key=_number) if file.name not in entered]
     with disk_errors(path):
-        _journal_to_file(path)
+        done = [_enter(file, check=True) for file in torn]
+    return any(done)
+
+
+def _number(file: Path) -> tuple[int, str]:
+    number = file.stem.rpartition("_")[2]
+    return (int(number) if number.isdecimal() else 0, file.name)
+
+
+def _read(metadata: Path) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load(metadata.read_text())[INFORMATION]
+    return found
+
+
+def _enter(file: Path, *, check: bool, limit: int | None = None) -> bool:
+    """Completes the file and enters it in metadata.yaml, or removes it if it is empty; False: it is another's."""
+    contents = complete(file, check=check, limit=limit)
+    if contents is None:
+        return False
+    if not contents.counts.total():
+        file.unlink()
+        sync_folder(file.parent)
+        return True
+    metadata = file.parent / "metadata.yaml"
+    new = _information(file.name, contents)
+    old = _read(metadata) if metadata.is_file() else None
+    write_text(metadata, yaml.safe_dump({INFORMATION: _joined(old, new) if old else new}, sort_keys=False))
     return True
 
 
-def _read_journal(journal: Path) -> tuple[dict[str, Any], Iterator[tuple[str, int, bytes]]]:
-    """Head and messages of a journal; a torn tail is left out."""
-    data = journal.read_bytes()
-    size = SIZE.unpack_from(data)[0] if len(data) >= SIZE.size else 0
-    begin = SIZE.size + size
-    head: dict[str, Any] = yaml.safe_load(data[SIZE.size : begin]) if size and begin <= len(data) else {}
-    names = list(head.get("topics", ()))
-
-    def messages() -> Iterator[tuple[str, int, bytes]]:
-        at = begin
-        while names and at + RECORD.size <= len(data):
-            index, nanoseconds, length = RECORD.unpack_from(data, at)
-            at += RECORD.size
-            if at + length > len(data):
-                return
-            yield names[index], nanoseconds, data[at : at + length]
-            at += length
-
-    return head, messages()
-
-
-def _journal_to_file(path: Path) -> None:
-    """Turns the journal into the bag's next MCAP file, enters that in metadata.yaml and removes the journal."""
-    journal, metadata, scratch = path / JOURNAL, path / "metadata.yaml", path / ".part"
-    head, messages = _read_journal(journal)
-    shutil.rmtree(scratch, ignore_errors=True)
-    store = get_typestore(Stores.ROS2_JAZZY)
-    counts: Counter[str] = Counter()
-    with Writer(scratch, version=BAG_VERSION, storage_plugin=StoragePlugin.MCAP) as writer:
-        for key, value in head.get("about", {}).items():
-            writer.set_custom_data(key, value)
-        connections = {
-            topic: writer.add_connection(topic, kind, typestore=store, offered_qos_profiles=[_QOS])
-            for topic, kind in head.get("topics", {}).items()
-        }
-        for topic, nanoseconds, data in messages:
-            writer.write(connections[topic], nanoseconds, data)
-            counts[topic] += 1
-    if counts:
-        new = yaml.safe_load((scratch / "metadata.yaml").read_text())[INFORMATION]
-        old = yaml.safe_load(metadata.read_text())[INFORMATION] if metadata.is_file() else None
-        name = f"{path.name}_{len(old['files']) if old else 0}.mcap"
-        os.replace(next(scratch.glob("*.mcap")), path / name)
-        new["relative_file_paths"] = [name]
-        new["files"][0]["path"] = name
-        write_text(metadata, yaml.safe_dump({INFORMATION: _joined(old, new) if old else new}, sort_keys=False))
-    shutil.rmtree(scratch)
-    journal.unlink()
-    sync_folder(path)
+def _information(name: str, contents: Contents) -> dict[str, Any]:
+    """Metadata of a bag with this one file."""
+    count = contents.counts.total()
+    begin = {"nanoseconds_since_epoch": contents.start}
+    duration = {"nanoseconds": contents.end - contents.start}
+    return {
+        "version": BAG_VERSION,
+        "storage_identifier": "mcap",
+        "relative_file_paths": [name],
+        "duration": duration,
+        "starting_time": begin,
+        "message_count": count,
+        "topics_with_message_count": [
+            {
+                "topic_metadata": {
+                    "name": topic.name,
+                    "type": topic.kind,
+                    "serialization_format": "cdr",
+                    "offered_qos_profiles": topic.qos,
+                    "type_description_hash": topic.digest,
+                },
+                "message_count": contents.counts[topic.name],
+            }
+            for topic in contents.topics
+        ],
+        "compression_format": "",
+        "compression_mode": "",
+        "files": [{"path": name, "starting_time": begin, "duration": duration, "message_count": count}],
+        "custom_data": contents.about or None,
+        "ros_distro": "rosbags",
+    }
 
 
 def _joined(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
