@@ -91,6 +91,18 @@ class RobotConfig:
     gripper: GripperConfig
     decimate: int
 
+    @property
+    def urdf_path(self) -> Path:
+        """Where its URDF lies.
+
+        Raises:
+            ConfigError: it is not there.
+        """
+        path = Path(self.urdf) if Path(self.urdf).is_absolute() else share("sim") / self.urdf
+        if not path.exists():
+            raise ConfigError(f"robot {self.name}: urdf {path} does not exist")
+        return path
+
 
 @dataclass(frozen=True)
 class TableConfig:
