@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 from parrot.data.rosbag.gripper import Gripper, GripperSettings
 from parrot.data.rosbag.messages import stamp_of
 from parrot.data.rosbag.poses import PoseMotion, PoseSettings, TfMotion, TfSettings
-from parrot.data.rosbag.settings import read_settings
 from parrot.data.rosbag.streams import NO_SAMPLE, Path
 from parrot.data.rosbag.twists import TwistMotion, TwistSettings
 from parrot.errors import ConfigError
+from parrot.fields import build
 from parrot.rotations import rpy_of
 
 if TYPE_CHECKING:
@@ -104,14 +104,14 @@ def make_source(settings: Mapping[str, Any], robot: RobotConfig) -> ActionSource
     where = f"action (from: {kind})"
     motion: _Motion
     if kind == "poses":
-        motion = PoseMotion(read_settings(PoseSettings, options, where), dropped)
+        motion = PoseMotion(build(PoseSettings, options, where), dropped)
     elif kind == "tf":
-        motion = TfMotion(read_settings(TfSettings, options, where), dropped)
+        motion = TfMotion(build(TfSettings, options, where), dropped)
     elif kind == "twist":
-        motion = TwistMotion(read_settings(TwistSettings, options, where), dropped)
+        motion = TwistMotion(build(TwistSettings, options, where), dropped)
     else:
         motion = _joint_motion(kind, options, where, robot, dropped)
-    hand = Gripper(read_settings(GripperSettings, gripper, "action: gripper"), dropped) if gripper else None
+    hand = Gripper(build(GripperSettings, gripper, "action: gripper"), dropped) if gripper else None
     return _Displacements(motion, hand, robot, dropped)
 
 
@@ -136,8 +136,8 @@ def _joint_motion(kind: str, options: dict[str, Any], where: str, robot: RobotCo
     from parrot.kinematics import Kinematics
 
     if kind == "joint_states":
-        return JointMotion(read_settings(JointSettings, options, where), Kinematics.of(robot), dropped)
-    return TrajectoryMotion(read_settings(TrajectorySettings, options, where), Kinematics.of(robot), dropped)
+        return JointMotion(build(JointSettings, options, where), Kinematics.of(robot), dropped)
+    return TrajectoryMotion(build(TrajectorySettings, options, where), Kinematics.of(robot), dropped)
 
 
 class _Displacements:
