@@ -65,6 +65,7 @@ class PoseMotion:
 
     def __init__(self, settings: PoseSettings, dropped: Counter[str]) -> None:
         self.topics: tuple[str, ...] = (settings.topic,)
+        self.lasting: tuple[str, ...] = ()
         self._topic, self._dropped = settings.topic, dropped
         self._tool, self._base = settings.tool.pose(), settings.base.pose()
         self._samples = Samples(7, settings.topic, dropped)
@@ -93,6 +94,7 @@ class TfMotion:
 
     def __init__(self, settings: TfSettings, dropped: Counter[str]) -> None:
         self.topics: tuple[str, ...] = (settings.topic, settings.static_topic)
+        self.lasting: tuple[str, ...] = self.topics
         self._settings, self._dropped = settings, dropped
         self._frames = (_plain(settings.base_frame), _plain(settings.tip_frame))
         self._tool, self._base = settings.tool.pose(), settings.base.pose()

@@ -46,6 +46,7 @@ class TwistMotion:
         if settings.timeout <= 0:
             raise ConfigError(f"action: timeout {settings.timeout} s; give more than 0")
         self.topics: tuple[str, ...] = (settings.topic,)
+        self.lasting: tuple[str, ...] = ()
         self._settings = settings
         self._timeout = round(settings.timeout * 1e9)
         self._base = settings.base.pose().rotations

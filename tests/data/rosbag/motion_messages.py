@@ -20,6 +20,12 @@ def stamp(time):
     return T["builtin_interfaces/msg/Time"](sec=int(time // 10**9), nanosec=int(time % 10**9))
 
 
+def stamp_of(message):
+    """As a converter by header stamps would tell the time, ns."""
+    first = message.transforms[0] if hasattr(message, "transforms") else message
+    return first.header.stamp.sec * 10**9 + first.header.stamp.nanosec
+
+
 def header(time, frame="base"):
     return T["std_msgs/msg/Header"](stamp=stamp(time), frame_id=frame)
 

@@ -18,6 +18,7 @@ from motion_messages import (
     joint_state,
     pose,
     pose_stamped,
+    stamp_of,
     tf,
     trajectory,
     transform,
@@ -26,7 +27,7 @@ from motion_messages import (
 )  # fmt: skip
 from scipy.spatial.transform import Rotation
 
-from parrot.data.rosbag.actions import NO_SAMPLE, make_source, stamp_of
+from parrot.data.rosbag.actions import NO_SAMPLE, make_source
 from parrot.errors import ConfigError
 from parrot.kinematics import Kinematics
 
@@ -312,6 +313,13 @@ def test_forgetting_what_is_past_changes_nothing_to_come():
     np.testing.assert_array_equal(*whole)
     source.forget()
     assert source.actions(borders(2)).gap[0] == NO_SAMPLE
+
+
+def test_what_lasts_is_said():
+    grip = {"topic": "/grip", "open": 1, "closed": 0}
+    assert make_source(POSES, ROBOT).lasting == ()
+    assert make_source({**TF, "gripper": grip}, ROBOT).lasting == ("/tf", "/tf_static", "/grip")
+    assert make_source({"from": "trajectory", "topic": "/goal"}, ROBOT).lasting == ("/goal",)
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from parrot.data.rosbag.actions import make_source
 from parrot.kinematics import Kinematics
 from parrot.sim.bullet import pybullet
 from parrot.sim.config import load_scene
+from parrot.sim.env import ManipulationEnv
 from parrot.sim.world import World
 from parrot.spaces import EPISODE_STEPS
 
@@ -153,3 +154,34 @@ def test_the_arm_comes_within_a_centimetre_of_the_recorded_path(world, recording
     np.testing.assert_array_equal(closing, recording.closing)
     moved = np.linalg.norm(np.diff(recording.borders, axis=0), axis=1).sum()
     assert moved > 0.3, "the recorded path goes somewhere"
+
+
+def test_a_recorded_grasp_is_a_grasp_again():
+    """From nothing but joint states, the gripper's measured, and stamps that are off."""
+    env, rng = ManipulationEnv("collect_grasp"), np.random.default_rng(0)
+    gripper = {
+        "topic": "/joint_states", "joint": "left_finger_slide", "open": ROBOT.gripper.open,
+        "closed": ROBOT.gripper.closed, "open_above": 0.95, "closed_below": 0.9, "initial": "open",
+    }  # fmt: skip
+    lifted = 0
+    for seed in range(4):
+        source = make_source({"from": "joint_states", "gripper": gripper}, ROBOT)
+        env.reset(seed=seed)
+        arm = env.world.arm
+        for step in range(EPISODE_STEPS):
+            arm.command(env.scripted_action(rng))
+            for sub in range(SUBSTEPS):
+                time = START + step * PERIOD + sub * PERIOD // SUBSTEPS
+                message = joint_state(time, arm.joint_names, arm.joints())
+                source.feed("/joint_states", message, int(time + rng.integers(0, JITTER)))
+                pybullet.stepSimulation(env.world.client)
+        end = START + EPISODE_STEPS * PERIOD
+        source.feed("/joint_states", joint_state(end, arm.joint_names, arm.joints()), end)
+        *_, held = env.step(np.zeros(7))
+        env.reset(seed=seed)
+        for action in source.actions(START + PERIOD * np.arange(EPISODE_STEPS + 1)).actions:
+            *_, again = env.step(action)
+        assert again["success"] == held["success"]
+        lifted += again["success"]
+    env.close()
+    assert lifted >= 3
