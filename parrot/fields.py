@@ -1,4 +1,4 @@
-"""Frozen dataclasses from YAML: every field has its type, and a mistake is one line that names file, field and remedy."""
+"""Frozen dataclasses from YAML: fields have types, and a mistake is one line that names file, field and remedy."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""The commands of `parrot data` between datasets and rosbag2 bags."""
+"""Bags and datasets."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,6 +10,61 @@ from typing import Annotated, Any
 import tyro
 
 __all__ = ["COMMANDS"]
+
+
+def from_bags(
+    bags: Annotated[tuple[Path, ...], tyro.conf.Positional],
+    out: Path,
+    map: Path | None = None,
+    task: str | None = None,
+    robot: str | None = None,
+    keep_failures: bool = False,
+) -> None:
+    """Turn rosbag2 bags, whoever recorded them, into a dataset.
+
+    Ctrl-C keeps everything; the same command goes on, and ends with the same dataset as without interruption.
+
+    Args:
+        bags: Folders of bags, or single .mcap and .db3 files.
+        out: Folder of the dataset; a new one, or one to go on with.
+        map: YAML that says what the topics mean (docs/demonstrations.md); default: that of parrot's own graph.
+        task: Name of the task; default: what the YAML or the bag's metadata say.
+        robot: Name of a robot's YAML; default: what the YAML or the bag's metadata say.
+        keep_failures: Keep also the episodes that did not succeed.
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from parrot.data.rosbag.convert import REPORT_FILE, Conversion, convert
+    from parrot.data.rosbag.mapping import load_mapping
+    from parrot.data.rosbag.report import report_tables
+    from parrot.sim.config import load_robot
+
+    mapping = load_mapping(map)
+    mapping = dataclasses.replace(mapping, task=task or mapping.task, robot=robot or mapping.robot)
+    console = Console()
+    how = Conversion(robot=load_robot, worlds={"pybullet-tiny": _simulator}, keep_failures=keep_failures)
+    with Progress(console=console, transient=True) as bar:
+        rows = [bar.add_task(path.name, total=1.0) for path in bags]
+        reports = convert(bags, out, mapping, how, lambda n, share: bar.update(rows[n], completed=share))
+    for table in report_tables(reports):
+        console.print(table)
+    for report in reports:
+        for note in report.notes:
+            console.print(f"{report.bag}: {note}", soft_wrap=True, highlight=False, markup=False)
+    kept = sum(report.kept for report in reports)
+    console.print(
+        f"{out}: complete with {kept:,} episodes; see them with: parrot data info {out} (report: {out / REPORT_FILE})",
+        soft_wrap=True, highlight=False,
+    )  # fmt: skip
+
+
+def _simulator(robot: str, task: str) -> dict[str, Any]:
+    """What a manifest says of the simulated world."""
+    from parrot.sim.collect import describe
+    from parrot.sim.tasks import TASKS
+
+    return describe(robot, task if task in TASKS else "collect")
 
 
 def to_bags(
@@ -39,4 +95,4 @@ def to_bags(
     console.print(f"{out}: {written:,} episodes; play them with: ros2 bag play {out}", soft_wrap=True)
 
 
-COMMANDS: dict[str, Callable[..., Any]] = {"to-bags": to_bags}
+COMMANDS: dict[str, Callable[..., Any]] = {"from-bags": from_bags, "to-bags": to_bags}

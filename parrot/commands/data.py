@@ -1,4 +1,4 @@
-"""Collect, describe, check and convert datasets of episodes."""
+"""Collect, convert, describe and check datasets of episodes."""
 
 from __future__ import annotations
 

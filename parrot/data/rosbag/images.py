@@ -13,7 +13,8 @@ from parrot.errors import SpaceError
 __all__ = ["ENCODINGS", "to_rgb"]
 
 _BAYER = {
-    f"bayer_{pattern}": getattr(cv2, f"COLOR_Bayer{pattern.upper()}2RGB") for pattern in ("rggb", "bggr", "gbrg", "grbg")
+    f"bayer_{pattern}": getattr(cv2, f"COLOR_Bayer{pattern.upper()}2RGB")
+    for pattern in ("rggb", "bggr", "gbrg", "grbg")
 }
 
 # Encoding -> bytes of a sample, samples of a pixel, OpenCV's conversion to RGB.

@@ -26,11 +26,9 @@ from parrot.errors import DatasetError
 
 __all__ = ["Bag", "BagMessage"]
 
-JOURNAL = "journal.part"
-"""What a recorder of parrot's that was killed, or is at work, leaves in the bag's folder."""
-
 ENDS = (".mcap", ".db3", ".mcap.zstd", ".db3.zstd")
 _ZSTD = b"\x28\xb5\x2f\xfd"  # begins a zstd frame; a serialised message begins with a zero
+_HEAD = 64  # bytes that hold a stamp
 _BLOCK = 1 << 20
 _SAMPLE = 1 << 16
 
@@ -79,16 +77,25 @@ class Bag:
         """What the latest reading could not read."""
         return [file.damage for file in self.files if file.damage]
 
-    def messages(self, topics: set[str]) -> Iterator[BagMessage]:
-        """All messages of these topics in the order of the storage, as far as the files are whole."""
+    def parts(self, topics: set[str], whole: set[str] | None = None) -> Iterator[Iterator[BagMessage]]:
+        """For each file its messages of these topics in the order of the storage, as far as it is whole.
+
+        Args:
+            topics: Which topics.
+            whole: Of which of them more than the first bytes, where the stamp stands, are needed; default: of all.
+        """
         for file in self.files:
-            for topic, time, data in file.messages(topics):
-                if data[:4] == _ZSTD:
-                    try:
-                        data = zstd.decompress(data)
-                    except zstd.ZstdError:
-                        data = b""
-                yield topic, time, data
+            yield self._messages(file, topics, topics if whole is None else whole)
+
+    def _messages(self, file: Storage, topics: set[str], whole: set[str]) -> Iterator[BagMessage]:
+        for topic, time, data in file.messages(topics):
+            if data[:4] == _ZSTD:
+                try:
+                    machine = zstd.ZstdDecompressor()
+                    data = machine.decompress(data, -1 if topic in whole else _HEAD)
+                except zstd.ZstdError:
+                    data = b""
+            yield topic, time, data
 
     def deserialise(self, topic: str, data: Buffer) -> Any:
         """The message.
@@ -137,7 +144,7 @@ class Bag:
                 if found and file == files[-1]:
                     self.notes.append(f"{file.name} cannot be read and is left out: {error}")
                     continue
-                raise DatasetError(f"{self.path}: {error}".replace(f"{self.path}: {self.path}", str(self.path))) from None
+                raise DatasetError(str(error) if str(plain) in str(error) else f"{file}: {error}") from None
         return found
 
     def _store(self, topic: str) -> Typestore:
@@ -200,12 +207,7 @@ def _files(path: Path, metadata: dict[str, Any], notes: list[str]) -> list[Path]
     for name in (n for n in names if n not in there):
         notes.append(f"{name} is missing; metadata.yaml names it")
     files = [path / name for name in names if name in there] if names else [path / name for name in there]
-    if (path / JOURNAL).is_file():
-        line = f"{JOURNAL}: its recorder is at work or was killed; record to this bag again to complete it"
-        notes.append(line)
-        if not files:
-            raise DatasetError(f"{path}: {line}")
-    elif not metadata and files:
+    if not metadata and files:
         notes.append("there is no metadata.yaml: its recorder was killed; `ros2 bag reindex` would write one")
     if not files:
         raise DatasetError(f"{path}: holds no bag (no .mcap or .db3 file); give the folder that ros2 bag recorded")
@@ -218,11 +220,11 @@ def _natural(name: str) -> list[tuple[int, str]]:
 
 
 def _digest(files: list[Path]) -> str:
-    """Of names, sizes, beginnings and ends of the files."""
+    """Of sizes, beginnings and ends of the files."""
     digest = hashlib.sha256()
     for path in files:
         size = path.stat().st_size
-        digest.update(f"{path.name} {size} ".encode())
+        digest.update(f"{size} ".encode())
         with open(path, "rb") as file:
             digest.update(file.read(_SAMPLE))
             file.seek(max(size - _SAMPLE, 0))

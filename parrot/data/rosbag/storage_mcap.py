@@ -148,7 +148,7 @@ class McapFile:
                         waiting.append((at, pool.submit(_chunk, file, at + _RECORD.size, length)))
                     elif kind in (SCHEMA, CHANNEL, MESSAGE):
                         waiting.append((at, memoryview(os.pread(file, _RECORD.size + length, at))))
-                    elif kind == 0 or kind > 15 and kind < 128:
+                    elif kind == 0 or (kind > 15 and kind < 128):
                         self.damage = Damage(self.path, at, f"has a record of the unknown kind {kind}")
                         break
                     at = end
@@ -156,7 +156,7 @@ class McapFile:
                         yield self._first(waiting)
                 while waiting:
                     yield self._first(waiting)
-            except _DamagedChunk as error:
+            except _DamagedChunkError as error:
                 self.damage = Damage(self.path, error.at, f"has a damaged chunk ({error})")
             finally:
                 pool.shutdown(cancel_futures=True)
@@ -169,10 +169,10 @@ class McapFile:
         try:
             return block.result()
         except (ValueError, struct.error, zstd.ZstdError, RuntimeError, EOFError) as error:
-            raise _DamagedChunk(at, str(error)) from error
+            raise _DamagedChunkError(at, str(error)) from error
 
 
-class _DamagedChunk(Exception):
+class _DamagedChunkError(Exception):
     def __init__(self, at: int, why: str) -> None:
         super().__init__(why)
         self.at = at

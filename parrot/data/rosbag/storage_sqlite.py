@@ -86,9 +86,7 @@ class SqliteFile:
         wal = self.path.with_name(self.path.name + "-wal")
         alone = not (wal.is_file() and wal.stat().st_size)
         uri = self.path.resolve().as_uri() + ("?immutable=1" if alone else "?mode=ro")
-        db = apsw.Connection(
-            uri, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI, vfs=_VFS if alone else None
-        )
+        db = apsw.Connection(uri, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI, vfs=_VFS if alone else None)
         # Else a file that lacks pages is refused as a whole, by the count in its header.
         db.execute("PRAGMA writable_schema = ON")
         return db
@@ -112,7 +110,8 @@ class SqliteFile:
         try:
             # No index: where pages are missing, a message that it names may not be there.
             rows = self._db.execute(
-                f"SELECT id, topic_id, timestamp, data FROM messages NOT INDEXED WHERE topic_id IN ({marks}) ORDER BY id",
+                f"SELECT id, topic_id, timestamp, data FROM messages NOT INDEXED WHERE topic_id IN ({marks}) "
+                "ORDER BY id",
                 tuple(wanted),
             )
             for number, topic, time, data in rows:
