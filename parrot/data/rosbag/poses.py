@@ -53,7 +53,8 @@ class TfSettings:
     tip_frame: str
     """The frame that moves with the tool."""
     topic: str = "/tf"
-    static_topic: str = "/tf_static"
+    static_topic: str | None = "/tf_static"
+    """null for a bag that has none."""
     tool: TransformSettings = field(default_factory=TransformSettings)
     """As of `from: poses`, in `tip_frame`."""
     base: TransformSettings = field(default_factory=TransformSettings)
@@ -93,7 +94,7 @@ class TfMotion:
     """The path of one frame in another, along the tree of transforms."""
 
     def __init__(self, settings: TfSettings, dropped: Counter[str]) -> None:
-        self.topics: tuple[str, ...] = (settings.topic, settings.static_topic)
+        self.topics: tuple[str, ...] = tuple(filter(None, (settings.topic, settings.static_topic)))
         self.lasting: tuple[str, ...] = self.topics
         self._settings, self._dropped = settings, dropped
         self._frames = (_plain(settings.base_frame), _plain(settings.tip_frame))

@@ -157,3 +157,17 @@ def test_the_command_says_what_it_wrote(dataset, tmp_path, capsys):
     assert len(found["/camera/image"]) == 29
     assert main(["data", "to-bags", str(dataset.paths[0]), "--out", str(bag)]) == 4
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_dataset_comes_back_from_its_bag(dataset, tmp_path, capsys):
+    bag, back = tmp_path / "bag", tmp_path / "back"
+    assert main(["data", "to-bags", str(dataset.paths[0]), "--out", str(bag)]) == 0
+    assert main(["data", "from-bags", str(bag), "--out", str(back), "--keep-failures"]) == 0
+    capsys.readouterr()
+    again = Dataset.open(back)
+    np.testing.assert_array_equal(again.offsets, dataset.offsets)
+    np.testing.assert_array_equal(again.images(slice(None)), dataset.images(slice(None)))
+    for name in ("actions", "rewards", "success", "tasks"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(dataset, name))
+    for name in ("robot", "renderer", "control_hz", "object_split"):
+        assert getattr(again.manifest, name) == getattr(dataset.manifest, name)
