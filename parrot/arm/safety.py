@@ -7,7 +7,7 @@ a. No command ever leaves the limits, whatever came in: each leaves by `_emit`, 
 b. No command reaches further from the newest measured joints than the capped speeds lead in one control step, so that
    whoever sends commands may be killed at any moment.
 c. After an e-stop, stale joint states, a stale or frozen camera, or a clock that ran backwards, every command is to
-   hold where the arm was measured at that moment; the e-stop latches until `release`. Afterwards the speed caps grow from 0.
+   hold where the arm was measured at that moment; the e-stop latches until `release`. Then the speed caps grow from 0.
 d. Without an action for N control periods the arm holds.
 e. There is no way to switch a limit off: see `parrot.arm.limits`.
 f. Time that runs backwards, or jumps so far that what was measured is stale, stops the arm.
@@ -105,7 +105,7 @@ class SafetyCore:
     # What is known.
 
     def observe(self, joints: Any, now: float) -> None:
-        """The newest joint states, (J,) rad; such as the arm cannot have reached are believed once the last are stale."""
+        """The newest joint states, (J,) rad; those out of the arm's reach are believed only once the last are stale."""
         self._watch(now)
         q = _vector(joints, len(self._joint_speed))
         if q is None:
