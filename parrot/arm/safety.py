@@ -42,6 +42,9 @@ FAULTS = ("estop", "clock", "joints stale", "camera stale", "camera frozen")
 _ROUNDING = 1e-4
 """Metres and radians by which a pose may be beyond a limit: ten times the tolerance of the inverse kinematics."""
 
+_BRAKING, _SHORTEST = 0.5, 0.1
+"""Control steps in which a stopped arm is to come to rest, and the shortest time that a command gives."""
+
 _TRIES = 6
 """Shortenings of a step whose joints would move too fast; then it is an inverse that jumps."""
 
@@ -90,13 +93,14 @@ class SafetyCore:
         self._now = -math.inf
         self._measured: _Place | None = None
         self._measured_at = -math.inf
+        self._seen = np.zeros(len(kinematics.joints)), -math.inf
         self._picture: tuple[int, bytes | str | int] | None = None
         self._pictured_at = self._changed_at = -math.inf
         self._estopped = False
         self._fault, self._ready = "", False
         self._ramp_from = -math.inf
         self._acted_at = -math.inf
-        self._due = -math.inf
+        self._due = self._still_at = -math.inf
         self._pose: Vector | None = None
         self._target: Vector | None = None
         self._gripper: float | None = None
@@ -105,18 +109,27 @@ class SafetyCore:
     # What is known.
 
     def observe(self, joints: Any, now: float) -> None:
-        """The newest joint states, (J,) rad; those out of the arm's reach are believed only once the last are stale."""
+        """The newest joint states, (J,) rad.
+
+        A leap that the arm cannot have made is not believed, until the last believed are stale and two in a row agree.
+        """
         self._watch(now)
         q = _vector(joints, len(self._joint_speed))
         if q is None:
             self.counts["malformed joint states"] += 1
             return
-        age, last = self._now - self._measured_at, self._measured
+        last, at = self._seen
+        if self._measured is not None and self._now - self._measured_at <= self.limits.joints_stale:
+            last, at = self._measured.joints, self._measured_at
+            self.counts["joints leapt"] += self._leaps(q, last, at)
+        self._seen = q, self._now
+        if not self._leaps(q, last, at):
+            self._measured, self._measured_at = self._place(q), self._now
+
+    def _leaps(self, q: Vector, last: Vector, at: float) -> bool:
+        age = self._now - at
         near = self._joint_speed * (age + self.limits.period)
-        if last is not None and age <= self.limits.joints_stale and (np.abs(q - last.joints) > near).any():
-            self.counts["joints jumped"] += 1
-            return
-        self._measured, self._measured_at = self._place(q), self._now
+        return not (age <= self.limits.joints_stale and (np.abs(q - last) <= near).all())
 
     def camera(self, stamp: Any, digest: Any, now: float) -> None:
         """The newest picture: its stamp, and any digest of its pixels. Stamps that run backwards are no news."""
@@ -168,6 +181,7 @@ class SafetyCore:
                 self.counts[fault] += 1
             if not (fault and self._fault):
                 self._pose, self._due, self._reason = None, -math.inf, ""
+                self._still_at = self._now + _BRAKING * self.limits.period
                 self._target = None if self._measured is None else self._measured.joints
         if fault:
             self._ramp_from = self._now
@@ -262,15 +276,14 @@ class SafetyCore:
         """The one way out: the target if it is admissible, else the standing one if that is, else where the arm is."""
         if self._measured is None:
             return None
-        here, share, period = self._measured, 1.0, self.limits.period
-        left = self._due - self._now
-        if left > 0:  # on its way; a hold has no way to go, and is not slowed by the ramp
-            share = self._share()
+        here, period, moving = self._measured, self.limits.period, self._due > self._now
+        share = self._share() if moving else 1.0  # the ramp is for moves: a hold may go back to its place
         places = (self._place(goal) for goal in (target, self._target) if goal is not None)
         there = next((place for place in places if not self._violation(here, place, share)), here)
         self._target = there.joints
+        left = (self._due if moving else self._still_at) - self._now
         needed = self._needed(here, there) / max(share, 1e-9)
-        seconds = float(np.clip(max(needed, left), 0.1 * period, period)) if left > 0 else period
+        seconds = float(np.clip(max(needed, left), _SHORTEST * period, period))
         return Command(there.joints.copy(), here.joints.copy(), self._gripper, seconds, reason)
 
     def _violation(self, here: _Place, there: _Place, share: float) -> str:

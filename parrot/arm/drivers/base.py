@@ -39,6 +39,8 @@ class Driver:
 
     hz: float
     """How often the standing command has to be sent."""
+    calm: float
+    """Seconds over which drivers of velocities spread what is left of a way; in less the arm would hunt for its end."""
 
     def __init__(self, robot: RobotConfig, config: DriverConfig, kinematics: Kinematics) -> None:
         if config.joints and len(config.joints) != len(robot.arm_joints):
@@ -50,6 +52,7 @@ class Driver:
             raise ConfigError(f"robot {robot.name}: driver hz is {config.hz:g}; give 1 to 1000")
         self.config, self.kinematics = config, kinematics
         self.period = 1 / robot.control_hz
+        self.calm = self.period / 2
         self.names = config.joints or robot.arm_joints
         self.states = config.joint_states
         self.hz = robot.control_hz
