@@ -111,6 +111,12 @@ class Siege(Rig):
             self.pass_time(0.5)
         elif kind == 14:
             self.kill()
+        elif kind == 15:  # new stamps, the same picture
+            for _ in range(25):
+                self.pass_time(0.1, pictures=False)
+                self.pictures += 1
+                core.camera(self.pictures, "frozen", self.now)
+                self.check(core.act(hostile_vector(rng, 7), self.now))
 
     def check(self, command):
         if command is None:
