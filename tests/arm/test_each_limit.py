@@ -20,9 +20,10 @@ def without(**changes):
     """A change to a core that takes a limit away, as no YAML can: its numbers become others."""
 
     def mutate(core):
-        for name in [name for name in changes if hasattr(core, name)]:
-            setattr(core, name, changes[name])
-        core.limits = SimpleNamespace(**(vars(core.limits) | changes))
+        gate = core._gate
+        for name in [name for name in changes if name in vars(gate)]:
+            setattr(gate, name, changes[name])
+        core.limits = gate.limits = SimpleNamespace(**(vars(core.limits) | changes))
 
     return mutate
 
@@ -167,22 +168,22 @@ def glitch(mutate):
 INFINITE = np.full(6, np.inf)
 
 CASES = {
-    "position": (pushed([1, 1, -1, 0, 0, 0, 0], 15), without(_upper=INFINITE, _lower=-INFINITE)),
-    "orientation": (pushed([0, 0, 0, 1, 0, 1, 0], 15), without(_upper=INFINITE, _lower=-INFINITE)),
+    "position": (pushed([1, 1, -1, 0, 0, 0, 0], 15), without(upper=INFINITE, lower=-INFINITE)),
+    "orientation": (pushed([0, 0, 0, 1, 0, 1, 0], 15), without(upper=INFINITE, lower=-INFINITE)),
     "step": (step_of([1, 0, 0, 0, 0, 0, 0], 0), without(step_translation=9)),
     "turn of a step": (step_of([0, 0, 0, 0, 0, 1, 0], 1), without(step_rotation=9)),
     "linear speed": (pushed([1, 0, 0, 0, 0, 0, 0], 4, with_(linear_speed=0.2)), without(linear_speed=9)),
     "angular speed": (pushed([0, 0, 0, 0, 0, 1, 0], 4, with_(angular_speed=0.5)), without(angular_speed=99)),
-    "joint speed": (pushed([0, 0, -1, 0, 0, 0, 0], 3, with_(joint_speed=0.5)), without(_joint_speed=INFINITE)),
-    "lead": (far_ahead, without(linear_speed=99, _joint_speed=INFINITE)),
+    "joint speed": (pushed([0, 0, -1, 0, 0, 0, 0], 3, with_(joint_speed=0.5)), without(joint_speed=INFINITE)),
+    "lead": (far_ahead, without(linear_speed=99, joint_speed=INFINITE)),
     "joint margin": (
         pushed([0, 1, 0, 0, 0, 0, 0], 12, kinematics=near_a_joints_limit),
-        without(_joint_upper=INFINITE),
+        without(joint_upper=INFINITE),
     ),
     "singularity": (pushed([1, 0, 1, 0, 0, 0, 0], 10, with_(singularity=0.1)), without(singularity=0)),
     "inverse kinematics that jumps": (
         pushed([1, 0, 0, 0, 0, 1, 0], 4, kinematics=jumping),
-        lambda core: setattr(core, "_needed", lambda here, there: 0.0),
+        lambda core: setattr(core._gate, "needed", lambda here, there: 0.0),
     ),
     "gripper": (gripper, without(gripper=(0.0, 1.0))),
     "ramp": (after_release, without(ramp=1e-9)),
@@ -193,7 +194,7 @@ CASES = {
     "clock backwards": (backwards, forget_time),
     "clock an hour ahead": (hour_ahead, without(joints_stale=1e9, camera_stale=1e9, camera_frozen=1e9)),
     "watchdog": (idle, without(watchdog=10**9)),
-    "glitch of the encoders": (glitch, lambda core: setattr(core, "_joint_speed", INFINITE)),
+    "glitch of the encoders": (glitch, without(joint_speed=INFINITE)),
 }
 
 
@@ -222,6 +223,6 @@ def test_a_malformed_action_moves_nothing_and_is_counted(bad):
 
 
 def test_without_the_check_of_actions_a_short_one_is_a_crash(monkeypatch):
-    monkeypatch.setattr(safety, "_vector", lambda values, length: np.asarray(values, float))
+    monkeypatch.setattr(safety, "vector", lambda values, length: np.asarray(values, float))
     with pytest.raises(IndexError):
         Rig().act([0.0] * 6)
