@@ -45,6 +45,9 @@ _BRAKING, _SHORTEST = 0.5, 0.1
 _ASTRAY = 0.5
 """Radians beyond the joints' limits where no arm can be, whatever it says."""
 
+_ITERATIONS = 20
+"""Of the inverse kinematics, which a pose in reach takes 3 to 6 of: an answer that comes late is none."""
+
 _TRIES = 6
 """Shortenings of a step whose joints would move too fast; then it is an inverse that jumps."""
 
@@ -233,7 +236,7 @@ class SafetyCore:
         for _ in range(_TRIES):
             pose = here.pose + part * way
             try:
-                there = self._gate.place(self._arm.inverse(pose[:3], rotation_of(pose[3:]), here.joints))
+                there = self._gate.place(self._arm.inverse(pose[:3], rotation_of(pose[3:]), here.joints, _ITERATIONS))
             except SpaceError:
                 break
             needed = self._gate.needed(here, there)

@@ -49,8 +49,8 @@ def jumping():
     arm = Kinematics.of(ROBOT)
     inverse = arm.inverse
 
-    def other(position, rotation, seed):
-        joints = inverse(position, rotation, seed)
+    def other(position, rotation, seed, *rest):
+        joints = inverse(position, rotation, seed, *rest)
         if position[0] > ROBOT.home.position[0] + 0.05:
             joints[5] -= math.copysign(2 * math.pi, joints[5])
         return joints
