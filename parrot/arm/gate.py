@@ -76,6 +76,6 @@ class Gate:
     def needed(self, here: Place, there: Place) -> float:
         """Seconds from here to there at the capped speeds."""
         moved = np.linalg.norm(there.pose[:3] - here.pose[:3]) / self.limits.linear_speed
-        cosine = (np.trace(here.rotation.T @ there.rotation) - 1) / 2
-        turned = math.acos(min(1.0, max(-1.0, cosine))) / self.limits.angular_speed
+        chord = np.linalg.norm(there.rotation - here.rotation) / (2 * math.sqrt(2))  # exact for small angles, too
+        turned = 2 * math.asin(min(1.0, float(chord))) / self.limits.angular_speed
         return float(max(moved, turned, (np.abs(there.joints - here.joints) / self.joint_speed).max()))

@@ -206,7 +206,8 @@ class SafetyCore:
         here, there = self._measured, self._gate.place(goal)
         if self._gate.needed(here, there) <= self._share() * self.limits.period:
             return self._go(there, there.pose, "")
-        return self._move(_way(here.pose if self._pose is None else self._pose, there.pose), here)
+        way = _way(here.pose if self._pose is None else self._pose, there.pose)
+        return self._move(way / max(1.0, self._steps(way) * (1 + 1e-9)), here)
 
     def tick(self, now: float) -> Command | None:
         """The standing command. To be called at the control rate or faster, whether or not anything acts."""

@@ -185,6 +185,9 @@ def test_a_message_that_is_not_installed_says_where_to_get_it(name, remedy):
         ({"kind": "servo", "frame": "base", "hz": 10.0}, "give at least 20"),
         ({"joints": ("a", "b")}, "driver joints a, b are 2"),
         ({"hz": 0.0}, "driver hz is 0"),
+        ({"gripper": GripperCommand("/hand", open=1.0, closed=0.0)}, "gripper joint_trajectory needs joint"),
+        ({"gripper": GripperCommand("/hand", 1.0, 1.0, joint="f")}, "opens at 1, closes at 1"),
+        ({"gripper": GripperCommand("/hand", math.nan, 1.0, joint="f")}, "opens at nan"),
     ],
 )
 def test_a_driver_that_does_not_fit_is_one_line(changes, message):

@@ -89,6 +89,7 @@ def test_a_watchdog_counts_whole_periods():
         ("workspace", {"lower": [0, 0], "upper": [1, 1], "tilt": 0.3, "yaw": 1.0}, "give x, y, z of both corners"),
         ("driver", {"kind": "telepathy", "command": "/c"}, "expected one of joint_trajectory, servo"),
         ("camera", {"hz": 30.0}, "missing topic"),
+        ("camera", {"topic": "/c", "crop": [0.1, 0.2]}, "expected a list of 4"),
     ],
 )
 def test_a_mistake_in_the_yaml_is_one_line(tmp_path, section, value, message):

@@ -79,6 +79,7 @@ def test_the_e_stop_latches_until_it_is_released():
     rig.core.release(rig.now)
     assert rig.act([1, 0, 0, 0, 0, 0, 0]).reason == "ramp"
     assert rig.core.counts["estop"] == 1
+    assert rig.core.counts["inverse kinematics"] == 0
 
 
 def test_the_gripper_keeps_what_it_holds_when_the_arm_stops():
@@ -101,6 +102,7 @@ def test_a_reset_brings_the_arm_home_within_the_limits():
     assert np.abs(rig.plant.joints - target).max() < 1e-3
     assert rig.commands[-1].gripper == 1.0
     assert rig.broken == []
+    assert rig.core.counts["step"] == 0  # a reset asks for no more than steps
 
 
 def test_an_arm_found_outside_its_workspace_comes_back_and_goes_no_further():
