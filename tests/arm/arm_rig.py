@@ -16,8 +16,8 @@ LIMITS = Limits.of(ROBOT)
 TICK = 0.01
 
 
-def home(kinematics):
-    return kinematics.inverse(np.array(ROBOT.home.position), DOWN, np.array(ROBOT.home.joints))
+def home(kinematics, robot=ROBOT):
+    return kinematics.inverse(np.array(robot.home.position), DOWN, np.array(robot.home.joints))
 
 
 class Plant:
@@ -84,17 +84,18 @@ def audit(command, limits, kinematics, lower, upper, share=1.0):
 class Rig:
     """Plant, core and time; `broken` gathers what the audit finds. Healthy: 100 Hz of joints, a picture each step."""
 
-    def __init__(self, limits=LIMITS, kinematics=None, joints=None, mutate=None, ready=True):
-        self.limits, self.kinematics = limits, kinematics or Kinematics.of(ROBOT)
-        self.core = SafetyCore(limits, self.kinematics)
+    def __init__(self, limits=None, kinematics=None, joints=None, mutate=None, ready=True, robot=ROBOT):
+        self.limits, self.kinematics = limits or Limits.of(robot), kinematics or Kinematics.of(robot)
+        self.home = home(self.kinematics, robot)
+        self.core = SafetyCore(self.limits, self.kinematics)
         self.lower, self.upper = self.kinematics.lower.copy(), self.kinematics.upper.copy()
         if mutate is not None:
             mutate(self.core)
-        self.plant = Plant(home(self.kinematics) if joints is None else joints)
+        self.plant = Plant(self.home if joints is None else joints)
         self.now, self.pictures, self.broken, self.commands = 100.0, 0, [], []
         self.measured = set()
         if ready:  # joints and pictures for as long as the ramp takes
-            for _ in range(math.ceil(limits.ramp / limits.period) + 2):
+            for _ in range(math.ceil(self.limits.ramp / self.limits.period) + 2):
                 self.pass_time()
 
     def pass_time(self, seconds=None, joints=True, pictures=True):

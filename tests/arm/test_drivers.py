@@ -5,6 +5,9 @@ import math
 
 import numpy as np
 import pytest
+
+pytest.importorskip("rclpy", reason="needs ROS 2, or the extra `ros`")
+
 from arm_rig import LIMITS, Rig
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import TwistStamped

@@ -11,12 +11,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from arm_rig import LIMITS, Rig, beyond_box, home
+from arm_rig import LIMITS, ROBOT, Rig, beyond_box
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import parrot
 from parrot.arm.safety import FAULTS, SafetyCore
+from parrot.sim.config import load_robot
+
+ROBOTS = (ROBOT, load_robot("wx250s"))
 
 ROOT = Path(parrot.__file__).parent.parent
 
@@ -65,8 +68,8 @@ def hostile_time(rng, now):
 class Siege(Rig):
     """A rig under attack: `assault` is one command and what goes with it."""
 
-    def __init__(self, rng):
-        super().__init__(ready=False)
+    def __init__(self, rng, robot):
+        super().__init__(ready=False, robot=robot)
         self.rng, self.kinds = rng, set()
         self.start = beyond_box(self.limits, *self.pose())
 
@@ -81,7 +84,7 @@ class Siege(Rig):
         if kind < 0.8:
             command = core.act(hostile_vector(rng, 7), now)
         elif kind < 0.9:
-            goal = home(self.kinematics) if rng.random() < 0.5 else hostile_vector(rng, 6)
+            goal = self.home if rng.random() < 0.5 else hostile_vector(rng, 6)
             command = core.goto(goal, now, hostile_vector(rng, 1) if rng.random() < 0.1 else rng.uniform(-1, 2))
         else:
             command = core.tick(now)
@@ -145,7 +148,7 @@ class Siege(Rig):
 def test_no_hostile_command_leaves_the_limits():
     kinds, ways = set(), []
     for seed in range(max(1, COMMANDS // 1000)):
-        siege = Siege(np.random.default_rng(seed))
+        siege = Siege(np.random.default_rng(seed), ROBOTS[seed % 2])
         for _ in range(min(COMMANDS, 1000)):
             siege.assault()
             assert siege.broken == [], (seed, siege.commands[-1])

@@ -74,7 +74,7 @@ def test_the_e_stop_latches_until_it_is_released():
         rig.pass_time()
         rig.core.resume(rig.now)
         assert rig.act([1, 1, 1, 1, 1, 1, 1]).reason == "estop"
-        rig.take(rig.core.goto(home(rig.kinematics), rig.now))
+        rig.take(rig.core.goto(rig.home, rig.now))
     np.testing.assert_array_equal(rig.commands[-1].joints, held)
     rig.core.release(rig.now)
     assert rig.act([1, 0, 0, 0, 0, 0, 0]).reason == "ramp"
@@ -93,7 +93,7 @@ def test_the_gripper_keeps_what_it_holds_when_the_arm_stops():
 def test_a_reset_brings_the_arm_home_within_the_limits():
     rig = Rig()
     rig.push([-1, 1, -1, 0.5, 0, 1, -1], 8)
-    target = home(rig.kinematics)
+    target = rig.home
     for _ in range(60):
         rig.take(rig.core.goto(target, rig.now, opening=1.0))
         rig.pass_time()
