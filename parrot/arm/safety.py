@@ -79,7 +79,7 @@ class SafetyCore:
         self.counts: Counter[str] = Counter()
         """How often each limit acted; a stop or hold counts once when it begins."""
         self.advanced: Vector = np.zeros(6)
-        """(6,) metres, radians: how far the last `act` or `goto` moved the commanded pose; what the limits left of it."""
+        """(6,) m, rad: how far the last `act` or `goto` moved the commanded pose; what the limits left of it."""
         self._arm, self._gate = kinematics, Gate(limits, kinematics)
         self._now = -math.inf
         self._measured: Place | None = None
