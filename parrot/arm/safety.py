@@ -37,7 +37,7 @@ __all__ = ["FAULTS", "Command", "SafetyCore"]
 Vector = NDArray[np.float64]
 
 FAULTS = ("estop", "clock", "joints stale", "camera stale", "camera frozen")
-"""Reasons for which the arm stops. Other reasons and counts: docs/parts/safety.md."""
+"""Reasons for which the arm stops. Other reasons and counts: docs/safety.md."""
 
 _BRAKING, _SHORTEST = 0.5, 0.1
 """Control steps in which a stopped arm is to come to rest, and the shortest time that a command gives."""

@@ -158,7 +158,7 @@ def test_no_hostile_command_leaves_the_limits():
     assert {"", "malformed action", "malformed goal", "workspace", "speed", "ramp", "watchdog"} <= kinds
     assert set(FAULTS) <= kinds
     assert min(ways) > 0.3
-    page = (ROOT / "docs" / "parts" / "safety.md").read_text()
+    page = (ROOT / "docs" / "safety.md").read_text()
     assert [kind for kind in kinds if kind and f"`{kind}`" not in page] == []
 
 
