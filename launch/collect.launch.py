@@ -11,6 +11,9 @@ from launch_ros.parameter_descriptions import ParameterValue
 
 PARAMETERS = str(Path(__file__).resolve().parent.parent / "config" / "nodes.yaml")
 
+RENDERER = "pybullet-tiny"
+"""Noted in the bag; a test holds it against the simulator."""
+
 
 def argument(name: str, kind: type = str) -> ParameterValue:
     """The launch argument as a parameter of this type."""
@@ -48,7 +51,9 @@ def generate_launch_description() -> LaunchDescription:
                 description="Who may find the graph: LOCALHOST, or SUBNET for other machines too.",
             ),
             SetEnvironmentVariable("ROS_AUTOMATIC_DISCOVERY_RANGE", LaunchConfiguration("discovery_range")),
-            node("recorder_node", {name: argument(name) for name in ("bag", "task", "robot")}),
+            node(
+                "recorder_node", {**{name: argument(name) for name in ("bag", "task", "robot")}, "renderer": RENDERER}
+            ),
             node(
                 "sim_node",
                 {

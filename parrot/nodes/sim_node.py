@@ -21,7 +21,7 @@ from parrot.nodes.base import GraphNode, run
 from parrot.nodes.messages import image_message, nanoseconds, time_message, vector_from, vector_message
 from parrot.nodes.parameters import Range
 from parrot.sim.env import ManipulationEnv
-from parrot.spaces import ACTION_NAMES, OUTCOME_NAMES, Outcome
+from parrot.spaces import ACTION_NAMES, OUTCOME_NAMES, Outcome, check_action
 
 __all__ = ["SimNode", "SimNodeConfig", "main"]
 
@@ -82,7 +82,9 @@ class SimNode(GraphNode[SimNodeConfig]):
         self.joints = self.create_publisher(JointState, topics.JOINT_STATES, topics.LOOP)
         self.clock_messages = self.create_publisher(Clock, topics.CLOCK, topics.LOOP)
         self.actions: Publisher | None = None
+        self.executed: Publisher | None = None
         if config.policy == "external":
+            self.executed = self.create_publisher(JointState, topics.ACTION_EXECUTED, topics.LOOP)
             self.listen(JointState, topics.ACTION, self.on_action)
         else:
             self.actions = self.create_publisher(JointState, topics.ACTION, topics.LOOP)
@@ -103,11 +105,13 @@ class SimNode(GraphNode[SimNodeConfig]):
             self.held = message
             return
         try:
-            action = vector_from(message, ACTION_NAMES, "action")
+            action = check_action(vector_from(message, ACTION_NAMES, "action"))
         except SpaceError as error:
             self.refuse("action", error)
             return
         self.health.took("answer", time.monotonic() - self.shown_at)
+        if self.executed is not None and self.executed.get_subscription_count():
+            self.executed.publish(vector_message(ACTION_NAMES, action, self.stamp))
         self.advance(action)
 
     def advance(self, action: NDArray[np.floating]) -> None:
@@ -150,7 +154,7 @@ class SimNode(GraphNode[SimNodeConfig]):
 
     def finish(self) -> None:
         """Ends once everybody has what was published."""
-        for publisher in (self.images, self.actions, self.outcomes):
+        for publisher in (self.images, self.actions, self.executed, self.outcomes):
             if publisher is not None:
                 publisher.wait_for_all_acked(Duration(seconds=5))
         self.get_logger().info(f"{self.episodes} episodes done")
@@ -171,7 +175,7 @@ class SimNode(GraphNode[SimNodeConfig]):
         """Starts once the recorder is there; repeats the image, and complains, while nothing answers."""
         now = time.monotonic()
         if not self.started:
-            self.started = self.recorder_hears(*filter(None, (self.images, self.outcomes, self.actions)))
+            self.started = self.recorder_hears(*filter(None, (self.images, self.outcomes, self.actions, self.executed)))
             if self.started:
                 self.show()
         elif self.actions is None and now - self.published_at >= self.config.republish_period:
