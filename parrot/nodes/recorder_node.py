@@ -11,17 +11,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from rclpy.serialization import deserialize_message, serialize_message
+from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import JointState
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
+from parrot.data.rosbag.serialize import string_bytes, vector_bytes
 from parrot.data.rosbag.writer import BagWriter, free_path, recover
 from parrot.errors import ConfigError, RunError, SpaceError
 from parrot.nodes import topics
 from parrot.nodes.base import GraphNode, run
 from parrot.nodes.ear import Ear, further_topics, message_class
-from parrot.nodes.messages import vector_from
+from parrot.nodes.messages import nanoseconds, vector_from
 from parrot.nodes.recorder_config import RecorderNodeConfig
 from parrot.nodes.tally import MARKERS, Marker, Tally
 from parrot.nodes.watch import GB, Overview, expectations
@@ -74,6 +75,7 @@ class RecorderNode(GraphNode[RecorderNodeConfig]):
             if name not in self.names.values():
                 self.names[topic], kinds[topic] = name, kind
         classes = {kind: message_class(kind) for kind in kinds.values()}
+        expected = self.expected()
         self.bag = BagWriter(
             free_path(wanted), {self.names[topic]: kind for topic, kind in kinds.items()}, config.about(),
             config.split_episodes, round(config.split_gb * GB),
@@ -84,7 +86,7 @@ class RecorderNode(GraphNode[RecorderNodeConfig]):
         self.echoes: list[tuple[str, float]] = []
         self.heard_at = self.reported_at = now
         self.reported_messages = 0
-        self.overview = Overview(self.bag.path, kinds, self.expected(), config.silence, config.min_free_gb, now)
+        self.overview = Overview(self.bag.path, kinds, expected, config.silence, config.min_free_gb, now)
         callbacks = {topic: self.on_loop(topic) if topic in TOPICS else self.on_further(topic) for topic in kinds}
         callbacks.update({topics.IMAGE: self.on_image, topics.ACTION: self.on_action, topics.OUTCOME: self.on_outcome})
         callbacks[topics.MARKER] = self.on_marker
@@ -194,8 +196,7 @@ class RecorderNode(GraphNode[RecorderNodeConfig]):
             return
         if (abs(asked) > 1).any():
             self.health.count("actions clipped")
-            message.name, message.position = list(ACTION_NAMES), action.tolist()
-            data = serialize_message(message)
+            data = vector_bytes(ACTION_NAMES, action, nanoseconds(message.header.stamp), message.header.frame_id)
         self.write(topics.ACTION, data)
 
     def on_executed(self, data: bytes) -> None:
@@ -255,11 +256,10 @@ class RecorderNode(GraphNode[RecorderNodeConfig]):
         """The service that marks; it answers when the episode is durable."""
 
         def answer(request: Any, response: Any) -> Any:
-            message = String(data=marker)
-            response.success, response.message = self.mark(marker, serialize_message(message))
+            response.success, response.message = self.mark(marker, string_bytes(marker))
             if response.success:
                 self.echoes.append((marker, time.monotonic() + ECHO))
-                self.markers.publish(message)
+                self.markers.publish(String(data=marker))
             return response
 
         return answer
@@ -274,9 +274,9 @@ class RecorderNode(GraphNode[RecorderNodeConfig]):
     def look(self) -> None:
         """Says what has changed: topics that fall silent or come back, the disk; and now and then how things are."""
         now = time.monotonic()
-        for bad, line in self.overview.look(now):
+        for topic, bad, line in self.overview.look(now):
             if bad:
-                self.warn(line)
+                self.warn(f"{line} ({self.count_publishers(topic)} publish it)" if topic else line)
             else:
                 self.get_logger().info(line)
         self.health.facts.update(self.overview.facts())

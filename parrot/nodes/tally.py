@@ -85,4 +85,4 @@ class Tally:
     def __str__(self) -> str:
         verdicts = ", ".join(f"{self.kept[verdict]} {verdict}" for verdict in ("success", "failure"))
         more = [f"{n} {word}" for n, word in ((self.discarded, "discarded"), (self.unjudged, "without verdict")) if n]
-        return ", ".join([f"{self.kept.total()} episodes kept ({verdicts})", *more])
+        return ", ".join([f"episodes kept: {self.kept.total()} ({verdicts})", *more])

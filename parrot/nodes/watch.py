@@ -132,13 +132,13 @@ class Overview:
         """A message has come."""
         self.watches[topic].heard(now)
 
-    def look(self, now: float) -> list[tuple[bool, str]]:
-        """What is new: whether it is bad, and what. To be called about once a second."""
-        found = [news for watch in self.watches.values() if (news := watch.look(now)) is not None]
+    def look(self, now: float) -> list[tuple[str, bool, str]]:
+        """What is new: of which topic, if of one, whether it is bad, and what. To be called about once a second."""
+        found = [(name, *news) for name, watch in self.watches.items() if (news := watch.look(now)) is not None]
         self.free = shutil.disk_usage(self.folder).free / GB
         was_low, self._low = self._low, self.free < self.min_free_gb
         if self._low and not was_low:
-            found.append((True, f"{self.folder}: {self.free:.1f} GB left on the disk; free some space"))
+            found.append(("", True, f"{self.folder}: {self.free:.1f} GB left on the disk; free some space"))
         return found
 
     def facts(self) -> dict[str, str]:
