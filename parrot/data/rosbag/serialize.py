@@ -1,4 +1,4 @@
-"""Messages as bytes, without ROS. (rclpy's own `serialize_message` leaves what the memory held behind a JointState.)"""
+"""Messages as bytes, without ROS: rclpy's own `serialize_message` may leave remains of other messages at the end."""
 
 from __future__ import annotations
 
