@@ -36,7 +36,12 @@ def generate_launch_description() -> LaunchDescription:
     return LaunchDescription(
         [
             DeclareLaunchArgument("task", default_value="collect", description="The task; `parrot tasks` lists all."),
-            DeclareLaunchArgument("episodes", default_value="100", description="Episodes to record."),
+            DeclareLaunchArgument(
+                "episodes", default_value="100", description="Episodes to record, failures included."
+            ),
+            DeclareLaunchArgument(
+                "successes", default_value="0", description="Successful episodes to record, however many; 0: episodes."
+            ),
             DeclareLaunchArgument(
                 "bag",
                 default_value=["data/", LaunchConfiguration("task"), "_bag"],
@@ -61,6 +66,7 @@ def generate_launch_description() -> LaunchDescription:
                     "robot": argument("robot"),
                     "seed": argument("seed", int),
                     "episodes": argument("episodes", int),
+                    "successes": argument("successes", int),
                     "policy": "scripted",
                     "terminate_on_success": False,
                     "recorded": True,

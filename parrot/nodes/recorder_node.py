@@ -52,6 +52,9 @@ UNPAIRED = 1000
 QUIET = 0.3
 """Seconds without a message after which, at the end, no more are expected to come."""
 
+LATE = 0.5
+"""Seconds that the other messages of a step may come after its outcome: topics have no order among them."""
+
 ECHO = 2.0
 """Seconds within which a marker that we published ourselves comes back."""
 
@@ -84,6 +87,7 @@ class RecorderNode(GraphNode[RecorderNodeConfig]):
         self.latest: dict[str, bytes] = {}
         self.unpaired: dict[bytes, set[str]] = {}
         self.echoes: list[tuple[str, float]] = []
+        self.ending: tuple[bytes, float] | None = None
         self.heard_at = self.reported_at = now
         self.reported_messages = 0
         self.overview = Overview(self.bag.path, kinds, expected, config.silence, config.min_free_gb, now)
@@ -95,10 +99,12 @@ class RecorderNode(GraphNode[RecorderNodeConfig]):
         self.markers = self.create_publisher(String, topics.MARKER, topics.LOOP)
         for marker in MARKERS:
             self.create_service(Trigger, f"~/{marker}", self.guarded(self.service(marker)))
+        self.every(0.1, self.end)
         self.every(0.5, self.adapt)
         self.every(1.0, self.look)
         self.show()
         self.get_logger().info(f"recording to {self.bag.path}")
+        self.look()
 
     def expected(self) -> dict[str, float]:
         """Topic -> least rate, of what must not fall silent.
@@ -129,6 +135,8 @@ class RecorderNode(GraphNode[RecorderNodeConfig]):
             self.bag.write(self.names[topic], time.time_ns(), data)
         except RunError as error:
             raise self.stopped(error) from error
+        if topic in LOOP_TOPICS:
+            self.end()
 
     def stopped(self, error: RunError) -> RunError:
         """What to say when nothing can be written any more."""
@@ -153,6 +161,7 @@ class RecorderNode(GraphNode[RecorderNodeConfig]):
         except RunError as error:
             raise self.stopped(error) from error
         self.show()
+        self.get_logger().debug(f"safe: {self.standing}")
 
     def is_new(self, topic: str, data: bytes) -> bool:
         """Whether the message is not the last one said again; keeps book of steps."""
@@ -216,7 +225,17 @@ class RecorderNode(GraphNode[RecorderNodeConfig]):
             self.refuse("outcome", error)
             return
         if self.tally.outcome(done=outcome.done, success=outcome.success):
-            self.keep(ended=True)
+            self.ending = self.latest[topics.OUTCOME], time.monotonic()
+            self.end()
+
+    def end(self) -> None:
+        """Keeps an episode that an outcome has ended, once the image and the action of its last step are here, too."""
+        if self.ending is not None:
+            stamp, since = self.ending
+            # A reset ends an episode with an image that nobody will act on.
+            if stamp not in self.unpaired or time.monotonic() - since > LATE:
+                self.ending = None
+                self.keep(ended=True)
 
     def on_marker(self, data: bytes) -> None:
         """A marker that somebody else published."""
@@ -256,7 +275,11 @@ class RecorderNode(GraphNode[RecorderNodeConfig]):
         """The service that marks; it answers when the episode is durable."""
 
         def answer(request: Any, response: Any) -> Any:
-            response.success, response.message = self.mark(marker, string_bytes(marker))
+            try:
+                response.success, response.message = self.mark(marker, string_bytes(marker))
+            except RunError as error:
+                response.message = str(error)
+                raise
             if response.success:
                 self.echoes.append((marker, time.monotonic() + ECHO))
                 self.markers.publish(String(data=marker))
@@ -301,6 +324,7 @@ class RecorderNode(GraphNode[RecorderNodeConfig]):
     def close(self) -> None:
         """Completes the bag."""
         self.bag.close()
+        self.show()
         if self.bag.messages:
             self.get_logger().info(f"{self.bag.path}: {self.standing}; {self.bag.messages} messages")
         # The step that was under way when the recorder began or ended is nobody's fault.

@@ -44,6 +44,8 @@ class SimNodeConfig:
     """End an episode on the first step that meets the task's objective, else always after 25 steps."""
     episodes: Annotated[int, Range(0, 2**31 - 1)] = 0
     """Episodes after which the simulator ends; 0: never."""
+    successes: Annotated[int, Range(0, 2**31 - 1)] = 0
+    """Episodes that end in success after which the simulator ends, however many fail; 0: `episodes` says."""
     recorded: bool = False
     """Wait for recorder_node, or `ros2 bag record`, before the first image, so that the bag lacks nothing."""
     republish_period: Annotated[float, Range(0.05, 60.0)] = 0.5
@@ -70,7 +72,7 @@ class SimNode(GraphNode[SimNodeConfig]):
         self.image, _ = self.env.reset(seed=seed)
         self.stamp = 0
         self.step = 0
-        self.episodes = 0
+        self.episodes = self.successes = 0
         self.paused = False
         self.held: JointState | None = None
         self.outcome: JointState | None = None
@@ -130,8 +132,12 @@ class SimNode(GraphNode[SimNodeConfig]):
         if outcome.done:
             self.step = 0
             self.episodes += 1
+            self.successes += outcome.success
             self.health.count("episodes")
-            if 0 < self.config.episodes <= self.episodes:
+            wanted, found = self.config.episodes, self.episodes
+            if self.config.successes:
+                wanted, found = self.config.successes, self.successes
+            if 0 < wanted <= found:
                 self.finish()
                 return
             image, _ = self.env.reset()
@@ -157,7 +163,7 @@ class SimNode(GraphNode[SimNodeConfig]):
         for publisher in (self.images, self.actions, self.executed, self.outcomes):
             if publisher is not None:
                 publisher.wait_for_all_acked(Duration(seconds=5))
-        self.get_logger().info(f"{self.episodes} episodes done")
+        self.get_logger().info(f"{self.episodes} episodes done, {self.successes} ended in success")
         self.finished = True
 
     def work(self) -> bool:
