@@ -1,11 +1,10 @@
 """Records a graph into an MCAP bag that `ros2 bag` reads; what it has called kept is never lost.
 
-What it decides is in `parrot.nodes.tally` (episodes), `parrot.nodes.watch` (rates) and `parrot.data.rosbag.writer`.
+What it decides by is in `parrot.nodes.tally` (episodes), `steps` (what belongs together) and `watch` (rates).
 """
 
 from __future__ import annotations
 
-import struct
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +23,7 @@ from parrot.nodes.base import GraphNode, run
 from parrot.nodes.ear import Ear, further_topics, message_class
 from parrot.nodes.messages import nanoseconds, vector_from
 from parrot.nodes.recorder_config import RecorderNodeConfig
+from parrot.nodes.steps import Steps, stamp_in
 from parrot.nodes.tally import MARKERS, Marker, Tally
 from parrot.nodes.watch import GB, Overview, expectations
 from parrot.spaces import ACTION_NAMES, OUTCOME_NAMES, Outcome, check_action
@@ -42,12 +42,6 @@ TOPICS = {
 
 LOOP_TOPICS = (topics.IMAGE, topics.ACTION, topics.OUTCOME)
 """What every step has."""
-
-STAMP = struct.Struct("<iI")
-"""Seconds and nanoseconds of the header's stamp, the first field, after the four bytes that name the encoding."""
-
-UNPAIRED = 1000
-"""Moments kept book of at most; without outcomes none is ever complete."""
 
 QUIET = 0.3
 """Seconds without a message after which, at the end, no more are expected to come."""
@@ -84,8 +78,7 @@ class RecorderNode(GraphNode[RecorderNodeConfig]):
             config.split_episodes, round(config.split_gb * GB),
         )  # fmt: skip
         self.tally = Tally()
-        self.latest: dict[str, bytes] = {}
-        self.unpaired: dict[bytes, set[str]] = {}
+        self.steps = Steps(LOOP_TOPICS)
         self.echoes: list[tuple[str, float]] = []
         self.ending: tuple[bytes, float] | None = None
         self.heard_at = self.reported_at = now
@@ -164,17 +157,13 @@ class RecorderNode(GraphNode[RecorderNodeConfig]):
         self.get_logger().debug(f"safe: {self.standing}")
 
     def is_new(self, topic: str, data: bytes) -> bool:
-        """Whether the message is not the last one said again; keeps book of steps."""
+        """Whether the message is not the last one said again."""
         self.heard_at = time.monotonic()
-        stamp = data[4 : 4 + STAMP.size]
-        if self.latest.get(topic) == stamp and any(stamp):
-            self.health.count("repeated messages left out")
-            self.overview.heard(topic, self.heard_at)
-            return False
-        self.latest[topic] = stamp
-        if topic in LOOP_TOPICS:
-            self.pair(stamp, topic)
-        return True
+        if self.steps.is_new(topic, data):
+            return True
+        self.health.count("repeated messages left out")
+        self.overview.heard(topic, self.heard_at)
+        return False
 
     def on_loop(self, topic: str) -> Callable[[bytes], None]:
         """What to do with a message of the loop."""
@@ -225,7 +214,7 @@ class RecorderNode(GraphNode[RecorderNodeConfig]):
             self.refuse("outcome", error)
             return
         if self.tally.outcome(done=outcome.done, success=outcome.success):
-            self.ending = self.latest[topics.OUTCOME], time.monotonic()
+            self.ending = stamp_in(data), time.monotonic()
             self.end()
 
     def end(self) -> None:
@@ -233,7 +222,7 @@ class RecorderNode(GraphNode[RecorderNodeConfig]):
         if self.ending is not None:
             stamp, since = self.ending
             # A reset ends an episode with an image that nobody will act on.
-            if stamp not in self.unpaired or time.monotonic() - since > LATE:
+            if self.steps.is_complete(stamp) or time.monotonic() - since > LATE:
                 self.ending = None
                 self.keep(ended=True)
 
@@ -249,15 +238,6 @@ class RecorderNode(GraphNode[RecorderNodeConfig]):
             self.mark(word, data)
         else:
             self.refuse("marker", SpaceError(f"marker {word!r} is not known; publish one of {', '.join(MARKERS)}"))
-
-    def pair(self, stamp: bytes, topic: str) -> None:
-        """Keeps book of the moments whose image, action and outcome have not all come."""
-        missing = self.unpaired.setdefault(stamp, set(LOOP_TOPICS))
-        missing.discard(topic)
-        if not missing:
-            del self.unpaired[stamp]
-        elif len(self.unpaired) > UNPAIRED:
-            del self.unpaired[next(iter(self.unpaired))]
 
     # Episodes.
 
@@ -328,7 +308,7 @@ class RecorderNode(GraphNode[RecorderNodeConfig]):
         if self.bag.messages:
             self.get_logger().info(f"{self.bag.path}: {self.standing}; {self.bag.messages} messages")
         # The step that was under way when the recorder began or ended is nobody's fault.
-        if self.tally.outcomes and (lost := len(self.unpaired) - 2) > 0:
+        if self.tally.outcomes and (lost := self.steps.incomplete - 2) > 0:
             self.warn(f"{self.bag.path}: {lost} steps lack their image, action or outcome; was the machine overloaded?")
 
 

@@ -61,6 +61,8 @@ class Watch:
 
     def heard(self, now: float) -> None:
         """A message has come."""
+        if not self.count:
+            self._looks = deque([(now, 0)])  # its rate is that of what comes from now on
         self.count += 1
         self._heard_at = now
 
@@ -84,7 +86,7 @@ class Watch:
         if self.trouble == "slow":
             return True, f"{self.name} is slow: {self.rate:.1f} per second, at least {self.least:g} expected"
         if before == "silent":
-            self._looks = deque([(now, self.count)])  # its rate is that of what comes from now on
+            self._looks = deque([(now, self.count)])  # likewise
             return False, f"{self.name} is back"
         return False, f"{self.name} is fast enough again: {self.rate:.1f} per second"
 

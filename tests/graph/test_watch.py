@@ -42,6 +42,11 @@ def test_a_slow_topic_is_told_once_and_so_is_its_end():
     assert back.startswith("image is fast enough again: ")
 
 
+def test_a_topic_that_begins_late_is_not_slow_for_that():
+    watch = Watch("image", expected=True, rate=25, silence=4, now=0)
+    assert lines(watch, 0, 3, 0) + lines(watch, 3, 20, 26) == []
+
+
 def test_a_topic_at_the_edge_of_its_rate_does_not_flicker():
     watch = Watch("image", expected=True, rate=25, silence=3, now=0)
     told = lines(watch, 0, 20, 20)
