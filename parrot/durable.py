@@ -20,13 +20,15 @@ def disk_errors(path: Path) -> Iterator[None]:
     """Turns a full or read-only disk into one clear line.
 
     Raises:
-        RunError: the block met ENOSPC, EDQUOT, EROFS or EACCES.
+        RunError: the block met ENOSPC, EDQUOT, EFBIG, EROFS or EACCES.
     """
     try:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise RunError(f"{path}: the disk is full; free some space and start again, the run goes on") from error
+        if error.errno == errno.EFBIG:
+            raise RunError(f"{path}: a file is as large as this system allows; raise the limit (ulimit -f)") from error
         if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
             raise RunError(f"{path}: cannot be written ({error.strerror}); choose another folder") from error
         raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import yaml
 from graph_tools import Spy, World, wait_for
 from rosbags.highlevel import AnyReader
 
@@ -45,6 +46,21 @@ def test_demonstrations_are_recorded_and_replay_to_the_very_same_images(world: W
         if truncated:
             image, _ = env.reset()
     env.close()
+
+
+def test_so_many_successes_as_asked_for_are_recorded_and_failures_are_marked(world: World):
+    bag = world.folder / "demos"
+    running = world.launch("collect.launch.py", "successes:=4", "seed:=1", f"bag:={bag}")
+    assert running.wait(90) == 0, running.output
+    last = [o.position for o in read(bag)["/outcome"].values() if o.position[2] or o.position[3]]
+    successes = sum(bool(success) for _, success, *_ in last)
+    assert successes == 4
+    assert last[-1][1]
+    assert len(last) > 4  # with this seed some fail
+    kept = f"episodes kept: {len(last)} (4 success, {len(last) - 4} failure)"
+    assert kept in running.output
+    about = yaml.safe_load((bag / "metadata.yaml").read_text())["rosbag2_bagfile_information"]["custom_data"]
+    assert about == {"task": "collect", "robot": "xarm6", "renderer": "pybullet-tiny", "object_split": "train"}
 
 
 def test_a_running_graph_is_recorded_and_ctrl_c_completes_the_bag(world: World, spy: Spy):
