@@ -84,7 +84,8 @@ class Manifest:
     """
 
     kind: str
-    """Where the episodes come from: `collect` (scripted), `replay` (a fine-tuning run) or `bags` (recorded)."""
+    """Where the episodes come from: `collect` (scripted), `replay` (a fine-tuning run), `bags` (recorded), `lerobot`
+    (imported), or `mixed`."""
     robot: str
     """Name of the robot's YAML, e.g. `xarm6`."""
     renderer: str
@@ -100,9 +101,10 @@ class Manifest:
     catalogue: str = ""
     """Digest of the object catalogue that the scenes were drawn from."""
     task: str = ""
-    """The task that was asked for; its episodes may carry the names of its parts."""
+    """The task that was asked for; its episodes may carry the names of its parts. Empty: several."""
     seed: int | None = None
-    """Base seed; attempt i uses the seed `SeedSequence(seed, spawn_key=(i,))`."""
+    """Base seed; attempt i uses the seed `SeedSequence(seed, spawn_key=(i,))`. None: the episodes' seeds have no common
+    origin, as in recorded, merged and split data."""
     extra: tuple[ArraySpec, ...] = ()
     """Arrays beside images, actions and rewards, such as the latents of a replay."""
     image_shape: tuple[int, ...] = IMAGE_SHAPE
