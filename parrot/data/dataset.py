@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import mmap
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -44,14 +44,19 @@ class Dataset:
         ((256, 48, 48, 3), (256, 7))
     """
 
-    def __init__(self, paths: Sequence[Path]) -> None:
+    def __init__(self, paths: Sequence[Path], allow: Collection[str] = ()) -> None:
         """Use `Dataset.open`."""
         self.paths = tuple(Path(path) for path in paths)
+        self.allow = tuple(allow)
         self.refresh()
 
     @classmethod
-    def open(cls, path: Path | str | Sequence[Path | str]) -> Dataset:
+    def open(cls, path: Path | str | Sequence[Path | str], allow: Collection[str] = ()) -> Dataset:
         """Opens a dataset, or several as one.
+
+        Args:
+            path: of one dataset, or of several.
+            allow: fields of the manifest in which they may differ although that changes what images or actions mean.
 
         Raises:
             DatasetError: one is missing, truncated, foreign or damaged, or they cannot be mixed.
@@ -59,8 +64,12 @@ class Dataset:
         paths = [path] if isinstance(path, (str, Path)) else list(path)
         if not paths:
             raise DatasetError("no dataset given; give at least one folder")
-        return cls([Path(p) for p in paths])
+        return cls([Path(p) for p in paths], allow)
 
+    manifests: tuple[Manifest, ...]
+    """Of each dataset."""
+    bounds: NDArray[np.int64]
+    """(datasets + 1,): dataset k has the episodes from bounds[k] to bounds[k + 1]."""
     manifest: Manifest
     """Its manifest; of several datasets the first one's, with the counts of all."""
     offsets: NDArray[np.int64]
@@ -83,10 +92,12 @@ class Dataset:
         manifests = [Manifest.load(path) for path in self.paths]
         for path, other in zip(self.paths[1:], manifests[1:], strict=True):
             try:
-                manifests[0].compatible_with(other)
+                manifests[0].compatible_with(other, self.allow)
             except DatasetError as error:
                 raise DatasetError(f"{self.paths[0]} and {path}: {error}") from None
         parts = [_Part(path, manifest) for path, manifest in zip(self.paths, manifests, strict=True)]
+        self.manifests = tuple(manifests)
+        self.bounds = np.cumsum([0, *(len(part.records) for part in parts)])
         first = np.cumsum([0, *(len(part.shards) for part in parts)])
         records = np.concatenate([part.records for part in parts])
         self._shards = [shard for part in parts for shard in part.shards]
@@ -204,9 +215,9 @@ class Dataset:
             crc = zlib.crc32(shard.rows_at(spec, rows).tobytes(), crc)
         return crc == record["data_crc"]
 
-    def __reduce__(self) -> tuple[type[Dataset], tuple[tuple[Path, ...]]]:
+    def __reduce__(self) -> tuple[type[Dataset], tuple[tuple[Path, ...], tuple[str, ...]]]:
         """Travels to another process as its paths."""
-        return Dataset, (self.paths,)
+        return Dataset, (self.paths, self.allow)
 
     def __repr__(self) -> str:
         where = ", ".join(map(str, self.paths))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -71,6 +71,15 @@ _MIXING = (
     "robot", "renderer", "camera", "action_scale", "control_hz", "object_split", "image_shape", "action_names",
 )  # fmt: skip
 """Fields that decide how an image or an action reads, and whether test objects can leak into a prior."""
+
+_MIXED_BY = {
+    "action_scale": " (`parrot prior train --convert` rescales actions)",
+    **{
+        name: f" (`parrot prior train --allow {name}` takes both)"
+        for name in ("camera", "renderer", "robot", "control_hz")
+    },
+}
+"""Where to go with datasets that differ in a field."""
 
 _CONTINUING = (*_MIXING, "kind", "task", "seed", "catalogue", "extra")
 """Fields that a run must share with the dataset that it appends to."""
@@ -140,17 +149,21 @@ class Manifest:
         """All arrays of a step: images, actions, rewards, then the extra ones."""
         return (*_BASE_ARRAYS, *self.extra)
 
-    def compatible_with(self, other: Manifest) -> None:
+    def compatible_with(self, other: Manifest, allow: Collection[str] = ()) -> None:
         """Passes if episodes of both may be used together.
+
+        Args:
+            other: of the other dataset.
+            allow: fields that may differ.
 
         Raises:
             DatasetError: a field that decides about it differs; the message names it.
         """
-        if name := self._differs(other, _MIXING):
+        if name := self._differs(other, [name for name in _MIXING if name not in allow]):
             mine, others = self._value(name), other._value(name)
             raise DatasetError(
                 f"datasets cannot be mixed: {name} is {mine} in one and {others} in the other; "
-                "use them one by one, or collect both with the same settings"
+                f"use them one by one, or collect both with the same settings{_MIXED_BY.get(name, '')}"
             )
 
     def continued_by(self, other: Manifest) -> None:
@@ -165,7 +178,7 @@ class Manifest:
                 "use the same settings or another folder"
             )
 
-    def _differs(self, other: Manifest, names: tuple[str, ...]) -> str | None:
+    def _differs(self, other: Manifest, names: Sequence[str]) -> str | None:
         """The first of these fields that differs."""
         mine, others = self.to_json(), other.to_json()
         return next((name for name in names if mine[name] != others[name]), None)
