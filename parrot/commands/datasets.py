@@ -1,4 +1,4 @@
-"""Merge, split and thin out datasets."""
+"""Merge, split and thin out datasets; export them to LeRobot's format and import from it."""
 
 from __future__ import annotations
 
@@ -83,6 +83,49 @@ def subsample(
     _report(out, manifest)
 
 
+def to_lerobot(
+    dataset: Annotated[Path, tyro.conf.Positional], out: Path, fps: float | None = None, robot_type: str | None = None
+) -> None:
+    """Write a dataset in LeRobot's format 3.0, with lossless images.
+
+    Args:
+        dataset: Folder of the dataset.
+        out: Folder to write.
+        fps: Frames per second; default: the dataset's control rate.
+        robot_type: Name of the robot there; default: the dataset's.
+    """
+    from rich.console import Console
+
+    from parrot.data.lerobot import to_lerobot as run
+
+    with _bar("exporting") as progress:
+        info = run(dataset, out, fps=fps, robot_type=robot_type, progress=progress)
+    Console().print(
+        f"{out}: {info['total_episodes']:,} episodes, {info['total_frames']:,} frames; read them with: "
+        f"LeRobotDataset({out.name!r}, root={str(out)!r})",
+        soft_wrap=True,
+    )
+
+
+def from_lerobot(folder: Annotated[Path, tyro.conf.Positional], out: Path, map: Path | None = None) -> None:
+    """Make a dataset of a LeRobot dataset of format 3.0.
+
+    Args:
+        folder: Folder of the LeRobot dataset.
+        out: Folder to write.
+        map: YAML that says what its features mean; not needed for what parrot has exported.
+    """
+    from rich.console import Console
+
+    from parrot.data.lerobot import from_lerobot as run
+
+    with _bar("importing") as progress:
+        report = run(folder, out, map, progress)
+    _report(out, report.manifest)
+    if clipped := [f"{name} {share:.1%}" for name, share in report.clipped.items() if share]:
+        Console().print(f"clipped to ±1 at these shares of the steps: {', '.join(clipped)}", soft_wrap=True)
+
+
 def _report(out: Path, manifest: Manifest) -> None:
     from rich.console import Console
 
@@ -101,4 +144,10 @@ def _bar(name: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-COMMANDS: dict[str, Callable[..., Any]] = {"merge": merge, "split": split, "subsample": subsample}
+COMMANDS: dict[str, Callable[..., Any]] = {
+    "merge": merge,
+    "split": split,
+    "subsample": subsample,
+    "to-lerobot": to_lerobot,
+    "from-lerobot": from_lerobot,
+}

@@ -217,10 +217,16 @@ class Manifest:
             raise DatasetError(f"{path} is not the manifest of a parrot dataset; give another folder")
         if (version := value.get("version")) != VERSION:
             raise DatasetError(f"{path} has version {version}, this parrot reads {VERSION}; upgrade parrot or collect")
-        return cls._from_json(path, {k: v for k, v in value.items() if k not in ("format", "version")})
+        return cls.from_json(path, value)
 
     @classmethod
-    def _from_json(cls, path: Path, value: dict[str, Any]) -> Manifest:
+    def from_json(cls, path: Path, value: Mapping[str, Any]) -> Manifest:
+        """The inverse of `to_json`, of what was found at `path`.
+
+        Raises:
+            DatasetError: it is damaged.
+        """
+        value = {k: v for k, v in value.items() if k not in ("format", "version")}
         known = {f.name for f in fields(cls)}
         if value.keys() != known:
             names = ", ".join(sorted(value.keys() ^ known))
