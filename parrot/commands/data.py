@@ -82,12 +82,13 @@ def info(
     from rich.console import Console
 
     from parrot.data.dataset import Dataset
-    from parrot.data.summary import action_table, manifest_table, save_sheet, task_table
+    from parrot.data.summary import action_table, manifest_table, rate_table, save_sheet, task_table
 
     found = Dataset.open(dataset)
     console = Console()
-    for table in (manifest_table(found), task_table(found), action_table(found)):
-        console.print(table)
+    for table in (manifest_table(found), task_table(found), rate_table(found), action_table(found)):
+        if table:
+            console.print(table)
     path = sheet or found.paths[0] / "contact_sheet.png"
     if path.suffix.lower() not in (".png", ".jpg", ".jpeg"):
         raise ConfigError(f"--sheet {path}: pictures are written as .png or .jpg; choose such a name")
