@@ -71,6 +71,8 @@ def train(
     config = _preset(preset, seed=seed, **{name: value for name, value in given.items() if value is not None})
     console = Console()
     sources = Sources.open(dataset, Mix(weights, convert, allow))
+    for line in sources.conversions():
+        console.print(line, soft_wrap=True)
     trainer = Trainer(sources, config, out, device)
     if trainer.step:
         console.print(f"{out}: going on from step {trainer.step:,}", soft_wrap=True)

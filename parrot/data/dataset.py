@@ -189,9 +189,9 @@ class Dataset:
     def __iter__(self) -> Iterator[Episode]:
         return (self.episode(i) for i in range(len(self)))
 
-    def checksum(self) -> str:
-        """SHA-256 over the order, seeds, lengths and recorded CRCs of its episodes; reads no data."""
-        return checksum(self._records)
+    def checksum(self, k: int | None = None) -> str:
+        """SHA-256 over the order, seeds, lengths and recorded CRCs of its episodes, or of dataset k's; reads no data."""
+        return checksum(self._records if k is None else self._records[self.bounds[k] : self.bounds[k + 1]])
 
     def verify(self, progress: Callable[[int], None] | None = None) -> list[int]:
         """Reads everything and returns the episodes whose contents do not match their CRC.

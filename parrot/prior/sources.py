@@ -62,12 +62,12 @@ class Sources:
         self.dataset, self.mix = dataset, mix or Mix()
         count = len(dataset.paths)
         if self.mix.weights and len(self.mix.weights) != count:
-            given = " ".join(f"{w:g}" for w in self.mix.weights)
-            raise ConfigError(f"--weights {given}: give {count}, one for each dataset, or none")
+            found = " ".join(f"{w:g}" for w in self.mix.weights)
+            raise ConfigError(f"--weights {found}: give {count}, one for each dataset, or none")
         self.names = _names(dataset.paths)
         self.bounds = dataset.offsets[dataset.bounds]
-        self.weights = np.array(self.mix.weights or (1.0,) * count)
-        self.weights = self.weights / self.weights.mean()
+        given = np.array(self.mix.weights or (1.0,) * count)
+        self.weights = given / given[0]
         self.factors = [
             _factors(manifest, dataset.manifests[0], path, dataset.paths[0])
             for manifest, path in zip(dataset.manifests, dataset.paths, strict=True)
@@ -88,7 +88,7 @@ class Sources:
     bounds: NDArray[np.int64]
     """(datasets + 1,): dataset k has the steps from bounds[k] to bounds[k + 1]."""
     weights: NDArray[np.float64]
-    """(datasets,): with mean 1."""
+    """(datasets,): on the scale of the first, whose is 1."""
     factors: list[NDArray[np.float32]]
     """(7,) for each dataset: what its actions are multiplied by."""
 
@@ -119,6 +119,15 @@ class Sources:
             shares.append(float(beyond.mean()) if len(beyond) else 0.0)
         return shares
 
+    def conversions(self) -> list[str]:
+        """A line for each dataset whose actions are rescaled."""
+        return [
+            f"{name}: actions × {factors[0]:.4g} (translation), × {factors[3]:.4g} (rotation); "
+            f"{clipped:.1%} of its steps clipped"
+            for name, factors, clipped in zip(self.names, self.factors, self.clipped, strict=True)
+            if (factors != 1).any()
+        ]
+
     def identity(self) -> dict[str, Any]:
         """What a training that goes on must share, beside the episodes; empty for one dataset used as it is."""
         if len(self.names) == 1:
@@ -132,7 +141,7 @@ class Sources:
         """For the card of the prior: each dataset, how often it is drawn, and how it differs from the first."""
         table = []
         first = self.dataset.manifests[0]
-        for k, (name, path) in enumerate(zip(self.names, self.dataset.paths, strict=True)):
+        for k, name in enumerate(self.names):
             manifest = self.dataset.manifests[k]
             other = {
                 field: getattr(manifest, field)
@@ -141,7 +150,7 @@ class Sources:
             }
             table.append(
                 {
-                    "name": name, "checksum": manifest.checksum or Dataset.open(path).checksum(),
+                    "name": name, "checksum": self.dataset.checksum(k),
                     "episodes": int(self.dataset.bounds[k + 1] - self.dataset.bounds[k]),
                     "pairs": int(self.bounds[k + 1] - self.bounds[k]), "weight": float(self.weights[k]),
                     "share": round(float(self.shares[k]), 4), "action_factors": [float(f) for f in self.factors[k]],

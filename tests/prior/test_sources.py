@@ -68,7 +68,7 @@ def test_a_weight_multiplies_how_often_a_step_is_drawn():
 
 def test_without_weights_each_epoch_is_a_permutation_of_everything():
     groups = [np.arange(7), np.arange(7, 30)]
-    for weights in (None, [1, 1], [5, 5]):
+    for weights in (None, [1, 1], [0.1, 0.1]):
         drawn = Epochs(groups, weights, 3).steps(2)
         np.testing.assert_array_equal(drawn, np.random.default_rng([3, 1, 2]).permutation(30))
 
@@ -98,7 +98,7 @@ def test_the_likelihood_is_reported_by_dataset(two, tmp_path, capsys):
     card = prior.card
     assert [source["held_out_nats"] for source in card["sources"]] == pytest.approx(by_source)
     assert [source["checksum"] for source in card["sources"]] == [Manifest.load(path).checksum for path in two]
-    assert [source["weight"] for source in card["sources"]] == [0.5, 1.5]
+    assert [source["weight"] for source in card["sources"]] == [1, 3]
     assert [source["share"] for source in card["sources"]] == pytest.approx([20 / 44, 24 / 44], abs=1e-4)
     assert card["kind"] == "collect, bags"
     assert "## Data by source" in (out / "prior.md").read_text()
@@ -154,7 +154,7 @@ def test_batches_draw_by_weight_whatever_the_sizes(two, tmp_path):
     assert share == pytest.approx(24 / 44, abs=0.03)
 
 
-def test_actions_of_another_scale_are_converted_only_when_told(two, tmp_path, capsys):
+def test_actions_of_another_scale_are_converted_only_when_told(two, tmp_path):
     small = {"translation": 0.02, "rotation": 0.1}
     large = {"translation": 0.08, "rotation": 0.1}
     b = write(tmp_path / "b", 3, replace(SCALED, action_scale=small), seed=2)
@@ -171,6 +171,7 @@ def test_actions_of_another_scale_are_converted_only_when_told(two, tmp_path, ca
     beyond = (np.abs(raw[2][:, :3]) > 0.5).any(1).mean()
     assert 0 < beyond < 1
     assert sources.clipped == pytest.approx([0, 0, beyond])
+    assert sources.conversions()[1].startswith("c: actions × 2 (translation), × 0.5 (rotation); ")
     assert sources.describe()[2]["action_factors"] == pytest.approx([2, 2, 2, 0.5, 0.5, 0.5, 1])
     assert sources.describe()[2]["differs"] == {"action_scale": large}
     # What is drawn, held out and standardised is converted, too.
