@@ -17,7 +17,7 @@ import psutil
 from numpy.typing import NDArray
 
 from parrot.data.episode import Episode
-from parrot.data.index import RECORD, checksum, read_index, shard_folders
+from parrot.data.index import RECORD, checksum, read_index, shard_folders, shared
 from parrot.data.manifest import ArraySpec, Manifest
 from parrot.errors import DatasetError
 from parrot.spaces import IMAGE_SHAPE
@@ -190,8 +190,12 @@ class Dataset:
         return (self.episode(i) for i in range(len(self)))
 
     def checksum(self, k: int | None = None) -> str:
-        """SHA-256 over the order, seeds, lengths and recorded CRCs of its episodes, or of dataset k's; reads no data."""
+        """SHA-256 over order, seeds, lengths and recorded CRCs of its episodes, or of dataset k's; reads no data."""
         return checksum(self._records if k is None else self._records[self.bounds[k] : self.bounds[k + 1]])
+
+    def shared(self, j: int, k: int) -> int:
+        """How many episodes datasets j and k have in common."""
+        return len(shared(*(self._records[self.bounds[i] : self.bounds[i + 1]] for i in (j, k))))
 
     def verify(self, progress: Callable[[int], None] | None = None) -> list[int]:
         """Reads everything and returns the episodes whose contents do not match their CRC.

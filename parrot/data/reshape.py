@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from parrot.data.dataset import Dataset
-from parrot.data.index import RECORD, checksum, read_index, shard_folders
+from parrot.data.index import RECORD, checksum, read_index, shard_folders, shared
 from parrot.data.manifest import MANIFEST_FILE, ArraySpec, Manifest
 from parrot.data.writer import EpisodeWriter, seal, tally
 from parrot.durable import atomic_folder
@@ -208,14 +208,12 @@ class _Selection:
 
 def _refuse_overlap(sources: Sequence[_Source]) -> None:
     """An episode that two sources share would count twice."""
-    names = ["seed", "length", "data_crc", "task"]
-    kept = [source.attempts[source.attempts["length"] > 0][names] for source in sources]
     for k, source in enumerate(sources):
-        for before in range(k):
-            if len(same := np.intersect1d(kept[before], kept[k])):
+        for before in sources[:k]:
+            if len(same := shared(before.attempts, source.attempts)):
                 raise DatasetError(
-                    f"{sources[before].path} and {source.path} share {len(same)} episodes, one with seed "
-                    f"{same[0]['seed']}: leave one of them out"
+                    f"{before.path} and {source.path} share {len(same)} episodes, one with seed {same[0]['seed']}: "
+                    "leave one of them out"
                 )
 
 

@@ -6,6 +6,7 @@ twice as often as 1. Without weights every step is equally likely.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from parrot.data.manifest import Manifest
 from parrot.errors import ConfigError, DatasetError
 
 __all__ = ["ALLOWED", "Mix", "Sources", "source_table"]
+
+log = logging.getLogger(__name__)
 
 ALLOWED = ("camera", "renderer", "robot", "control_hz")
 """Fields of the manifest that may differ if the user says so. Test objects never mix with training objects."""
@@ -68,6 +71,13 @@ class Sources:
         self.bounds = dataset.offsets[dataset.bounds]
         given = np.array(self.mix.weights or (1.0,) * count)
         self.weights = given / given[0]
+        for k in range(count):
+            for j in range(k):
+                if same := dataset.shared(j, k):
+                    log.warning(
+                        "%s and %s share %d episodes: one may train on what the other holds out; leave one of them out",
+                        self.names[j], self.names[k], same,
+                    )  # fmt: skip
         self.factors = [
             _factors(manifest, dataset.manifests[0], path, dataset.paths[0])
             for manifest, path in zip(dataset.manifests, dataset.paths, strict=True)

@@ -244,6 +244,20 @@ def test_a_foreign_dataset_is_read_as_its_map_says(tmp_path):
     assert found.verify() == []
 
 
+def test_several_frames_make_a_step_whose_displacements_add_up(tmp_path):
+    images, actions = theirs(tmp_path / "lr")
+    from_lerobot(tmp_path / "lr", tmp_path / "d", write_map(tmp_path, every=2))
+    found = Dataset.open(tmp_path / "d")
+    assert np.diff(found.offsets).tolist() == [3, 2, 3]
+    assert found.manifest.control_hz == 5
+    steps = [(0, 2), (2, 4), (4, 5), (5, 7), (7, 8), (8, 10), (10, 12), (12, 14)]
+    wanted = np.stack([actions[a:b, :3].sum(0) * 25 for a, b in steps])
+    np.testing.assert_allclose(found.actions[:, :3], np.clip(wanted, -1, 1), atol=1e-5)
+    np.testing.assert_allclose(found.actions[:, 6], [actions[b - 1, 3] * 2 - 1 for _, b in steps], atol=1e-6)
+    np.testing.assert_array_equal(found.images(slice(None)), [observe(images[a]) for a, _ in steps])
+    np.testing.assert_array_equal(found.rewards, [0, 0, 1, 0, 1, 0, 0, 1])
+
+
 def test_videos_are_read_frame_by_frame(tmp_path, monkeypatch, capsys):
     images, _ = theirs(tmp_path / "lr", video=True)
     from_lerobot(tmp_path / "lr", tmp_path / "d", write_map(tmp_path))
@@ -293,7 +307,7 @@ def test_a_video_that_ends_early_is_refused(tmp_path):
         ({"colour": "red"}, "unknown colour"),
         ({"reward": "score"}, "reward: there is no feature score"),
         ({"success": "next.success"}, "success: there is no feature next.success"),
-        ({"control_hz": 0.0}, "not above 0"),
+        ({"every": 0}, "every: 0 is not above 0"),
     ],
 )
 def test_a_map_that_does_not_fit_is_one_line(tmp_path, capsys, changes, words):

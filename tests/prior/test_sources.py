@@ -13,12 +13,13 @@ from prior_blobs import MANIFEST, SMALL, episode
 
 from parrot.cli import main
 from parrot.data import Dataset, EpisodeWriter, Manifest, seal
+from parrot.data.reshape import subsample
 from parrot.errors import ConfigError, DatasetError, RunError
 from parrot.prior import load_prior
 from parrot.prior.batches import split_episodes
 from parrot.prior.epochs import Epochs
 from parrot.prior.sources import Mix, Sources
-from parrot.prior.train import Trainer
+from parrot.prior.train import Trainer, _moments
 
 SCALED = replace(MANIFEST, action_scale={"translation": 0.04, "rotation": 0.2}, control_hz=10.0)
 
@@ -226,6 +227,25 @@ def test_a_dataset_of_one_episode_is_all_trained_on_and_reported_as_not_measured
     trainer.run()
     assert np.isnan(trainer.rows[-1].by_source[1]) and np.isfinite(trainer.rows[-1].held_out_nats)
     assert load_prior(tmp_path / "run" / "prior.safetensors").card["sources"][1]["held_out_nats"] is None
+
+
+def test_datasets_that_share_episodes_are_warned_of(two, tmp_path, caplog):
+    subsample(two[0], tmp_path / "part", count=3)
+    Sources.open(two)
+    assert not caplog.records
+    Sources.open([*two, tmp_path / "part"])
+    assert "collect and part share 3 episodes" in caplog.text
+
+
+def test_the_actions_are_standardised_as_they_are_drawn(two, tmp_path):
+    trainer = Trainer(Sources.open(two, Mix(weights=(1, 3))), SMALL, tmp_path, device="cpu")
+    epochs = trainer.batches.epochs
+    drawn = trainer.sources.actions[np.concatenate([epochs.steps(number) for number in range(200)])]
+    mean, deviation = _moments(trainer.sources, epochs.groups)
+    np.testing.assert_allclose(mean, drawn.mean(0), atol=2e-3)
+    np.testing.assert_allclose(deviation, drawn.std(0), atol=2e-3)
+    unweighed, _ = _moments(Sources.open(two), epochs.groups)
+    assert not np.allclose(unweighed, drawn.mean(0), atol=2e-3)
 
 
 def test_folders_of_one_name_are_told_apart(tmp_path):

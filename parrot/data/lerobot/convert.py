@@ -112,31 +112,34 @@ class _Reader:
 
     def _episode(self, found: Frames) -> Episode:
         row, columns = found.row, found.columns
+        starts = np.arange(0, row.length, self.rules.every)
         success = bool(columns[SUCCESS].any()) if self.success == SUCCESS else self.success == "all"
-        rewards = np.zeros(row.length, np.float32)
+        rewards = np.zeros(len(starts), np.float32)
         if self.reward:
-            rewards = columns[self.reward].reshape(row.length).astype(np.float32)
+            rewards = np.maximum.reduceat(columns[self.reward].reshape(row.length), starts).astype(np.float32)
         else:
             rewards[-1] = success
         return Episode(
-            np.stack([observe(picture, self.rules.crop) for picture in self._pictures(row, columns)]),
-            self._actions(columns[self.rules.action.key]), rewards, self.tasks[int(columns["task_index"][0])], success,
-            row.number if row.seed is None else row.seed,
+            np.stack([observe(picture, self.rules.crop) for picture in self._pictures(row, columns, starts)]),
+            self._actions(columns[self.rules.action.key], starts), rewards,
+            self.tasks[int(columns["task_index"][0])], success, row.number if row.seed is None else row.seed,
             {s.name: columns[f"{EXTRA}{s.name}"].reshape(row.length, *s.shape) for s in self.manifest.extra},
         )  # fmt: skip
 
-    def _pictures(self, row: Row, columns: dict[str, Any]) -> Iterator[NDArray[np.uint8]]:
+    def _pictures(self, row: Row, columns: dict[str, Any], starts: NDArray[np.integer]) -> Iterator[NDArray[np.uint8]]:
         if self.videos:
-            return self.videos.frames(row.video, columns["timestamp"].ravel())
-        return pictures(self.folder, columns[self.image])
+            return self.videos.frames(row.video, columns["timestamp"].ravel()[starts])
+        return pictures(self.folder, [columns[self.image][start] for start in starts])
 
-    def _actions(self, values: NDArray) -> NDArray[np.float32]:
-        """(T, 7) float32 in [-1, 1]; what needs no change stays as it is, to the bit."""
+    def _actions(self, values: NDArray, starts: NDArray[np.integer]) -> NDArray[np.float32]:
+        """(T, 7) float32 in [-1, 1] of the frames' values; what needs no change stays as it is, to the bit."""
         values = values.reshape(len(values), -1)
-        actions = np.zeros((len(values), len(ACTION_NAMES)), np.float32)
-        for k, column in enumerate(self.columns):
+        ends = np.minimum(starts + self.rules.every, len(values)) - 1
+        actions = np.zeros((len(starts), len(ACTION_NAMES)), np.float32)
+        for k, (name, column) in enumerate(zip(ACTION_NAMES, self.columns, strict=True)):
             if column is not None:
                 raw = values[:, column]
+                raw = raw[ends] if name == "gripper" else np.add.reduceat(raw, starts)
                 same = self.scale[k] == 1.0 and self.offset[k] == 0.0
                 actions[:, k] = raw if same else raw * self.scale[k] + self.offset[k]
         self.beyond += (np.abs(actions) > 1.0 + 1e-6).sum(0)
@@ -201,7 +204,7 @@ class _Reader:
         return self._new(
             Manifest(
                 kind="lerobot", robot=robot, renderer=rules.renderer, camera=rules.camera,
-                action_scale=rules.action_scale, control_hz=float(rules.control_hz or info["fps"]),
+                action_scale=rules.action_scale, control_hz=info["fps"] / rules.every,
                 object_split=rules.object_split, task=names.pop() if len(names) == 1 else "",
                 provenance={**provenance("pyarrow"), "made_by": "from-lerobot", "source_1": about},
             )

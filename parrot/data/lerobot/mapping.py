@@ -18,7 +18,7 @@ __all__ = ["ActionRule", "Mapping", "load_mapping"]
 
 @dataclass(frozen=True)
 class ActionRule:
-    """How seven numbers in [-1, 1] come of a feature: number = value × scale + offset, then clipped."""
+    """How an action comes of a feature of displacements: number = value × scale + offset, then clipped to ±1."""
 
     key: str = ACTION
     """Name of the feature."""
@@ -68,14 +68,15 @@ class Mapping:
     """Any description of where the camera stands. Datasets with different ones are not mixed."""
     action_scale: Any = None
     """`translation` and `rotation`: metres and radians that an action of 1 stands for."""
-    control_hz: float | None = None
-    """Steps per second; default: the dataset's frames per second."""
+    every: int = 1
+    """Frames in a step: the control rate is that of the frames divided by this. Displacements of the frames add up, the
+    gripper's last word counts, and the largest reward."""
     object_split: Literal["train", "test"] = "train"
     """Whether the objects are for training or for tests."""
 
     def __post_init__(self) -> None:
-        if self.control_hz is not None and not self.control_hz > 0:
-            raise ConfigError(f"control_hz: {self.control_hz} is not above 0")
+        if self.every < 1:
+            raise ConfigError(f"every: {self.every} is not above 0")
         crop = self.crop
         if crop is not None and (len(crop) != 4 or not all(isinstance(v, (int, float)) and v >= 0 for v in crop)):
             raise ConfigError(f"crop: expected x, y, width, height, found {list(crop)}")
