@@ -195,7 +195,8 @@ class Dataset:
 
     def shared(self, j: int, k: int) -> int:
         """How many episodes datasets j and k have in common."""
-        return len(shared(*(self._records[self.bounds[i] : self.bounds[i + 1]] for i in (j, k))))
+        ours, theirs = (self._records[self.bounds[i] : self.bounds[i + 1]] for i in (j, k))
+        return len(shared(ours, theirs))
 
     def verify(self, progress: Callable[[int], None] | None = None) -> list[int]:
         """Reads everything and returns the episodes whose contents do not match their CRC.

@@ -104,4 +104,4 @@ def checksum(records: NDArray[np.void]) -> str:
 def shared(a: NDArray[np.void], b: NDArray[np.void]) -> NDArray[np.void]:
     """What two indexes have in common: seed, length, CRC and task of each episode that is in both."""
     names = ["seed", "length", "data_crc", "task"]
-    return np.intersect1d(*(records[records["length"] > 0][names] for records in (a, b)))
+    return np.intersect1d(a[a["length"] > 0][names], b[b["length"] > 0][names])
