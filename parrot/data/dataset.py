@@ -54,9 +54,7 @@ class Dataset:
     def open(cls, path: Path | str | Sequence[Path | str], allow: Collection[str] = ()) -> Dataset:
         """Opens a dataset, or several as one.
 
-        Args:
-            path: of one dataset, or of several.
-            allow: fields of the manifest in which they may differ although that changes what images or actions mean.
+        `allow` names fields of the manifest in which they may differ although that changes what they mean.
 
         Raises:
             DatasetError: one is missing, truncated, foreign or damaged, or they cannot be mixed.
@@ -195,8 +193,8 @@ class Dataset:
 
     def shared(self, j: int, k: int) -> int:
         """How many episodes datasets j and k have in common."""
-        ours, theirs = (self._records[self.bounds[i] : self.bounds[i + 1]] for i in (j, k))
-        return len(shared(ours, theirs))
+        a, b = (self._records[self.bounds[i] : self.bounds[i + 1]] for i in (j, k))
+        return len(shared(a, b))
 
     def verify(self, progress: Callable[[int], None] | None = None) -> list[int]:
         """Reads everything and returns the episodes whose contents do not match their CRC.

@@ -41,6 +41,8 @@ def dataset(tmp_path):
                 for spec in EXTRA
             }
             writer.append(make_episode(2**63 + number, steps, f"tâche {number % 3}", bool(number % 2), extra))
+            if number % 5 == 0:
+                writer.reject("tâche 1", 77)
     seal(tmp_path / "ours")
     return tmp_path / "ours"
 
@@ -64,7 +66,7 @@ def test_what_is_exported_comes_back_to_the_byte(dataset, tmp_path, monkeypatch,
 
 def test_lerobots_own_reader_finds_the_same(dataset, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HOME", str(tmp_path / "cache"))
-    pytest.importorskip("lerobot.datasets.lerobot_dataset", exc_type=ImportError)
+    pytest.importorskip("lerobot.datasets.lerobot_dataset")
     monkeypatch.setattr(export, "FILE_MB", 0.1)
     to_lerobot(dataset, tmp_path / "theirs")
     assert compare(dataset, tmp_path / "theirs") == Dataset.open(dataset).steps
@@ -73,7 +75,7 @@ def test_lerobots_own_reader_finds_the_same(dataset, tmp_path, monkeypatch):
 @pytest.mark.parametrize("kind", ["image", "video"])
 def test_what_lerobots_own_writer_wrote_is_read(tmp_path, monkeypatch, kind):
     monkeypatch.setenv("HF_HOME", str(tmp_path / "cache"))
-    lerobot = pytest.importorskip("lerobot.datasets.lerobot_dataset", exc_type=ImportError)
+    lerobot = pytest.importorskip("lerobot.datasets.lerobot_dataset")
     rng = np.random.default_rng(2)
     colours = rng.integers(20, 230, (9, 3))
     actions = rng.uniform(-1, 1, (9, 2)).astype(np.float32)

@@ -66,10 +66,10 @@ def from_lerobot(
         raise ConfigError(f"{where}: {error}") from None
     with atomic_folder(out) as place:
         with EpisodeWriter(place, reader.manifest, sync=False) as writer:
-            for number, episode in enumerate(reader.episodes(), start=1):
-                writer.append(episode)
+            for row, episode in zip(reader.rows, reader.episodes(), strict=True):
+                writer.append(episode, row.attempt)
                 if progress:
-                    progress(number, len(reader.rows))
+                    progress(row.number + 1, len(reader.rows))
         manifest = seal(place)
     shares = reader.beyond / max(manifest.steps, 1)
     return Report(manifest, dict(zip(ACTION_NAMES, shares.tolist(), strict=True)))

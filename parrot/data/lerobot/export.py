@@ -1,8 +1,8 @@
 """A dataset as a LeRobot 3.0 folder: `parrot data to-lerobot`.
 
 Images are PNGs inside the parquet files, so that nothing is lost. `next.success` is true at the last frame of a
-successful episode. The manifest goes along in `info.json`, and each episode's seed in the table of episodes: lerobot
-passes over both, and `parrot data from-lerobot` makes the very same episodes of them.
+successful episode. The manifest goes along in `info.json`, and each episode's seed and number of attempt in the table of episodes:
+lerobot passes over them, and `parrot data from-lerobot` makes the very same episodes of them.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from parrot.data.dataset import Dataset
 from parrot.data.episode import Episode
 from parrot.data.lerobot.layout import (
     ACTION,
+    ATTEMPT,
     CHUNK_FILES,
     DATA_PATH,
     DONE,
@@ -91,7 +92,7 @@ def to_lerobot(
             row = {
                 "episode_index": number, "tasks": [episode.task], "length": len(episode), "data/chunk_index": chunk,
                 "data/file_index": file, "dataset_from_index": first, "dataset_to_index": first + len(episode),
-                SEED: np.uint64(episode.seed),
+                SEED: np.uint64(episode.seed), ATTEMPT: np.uint64(dataset.attempts[number]),
             }  # fmt: skip
             row |= {f"stats/{name}/{k}": v.tolist() for name, of in stats.items() for k, v in of.items()}
             episodes.write_row(row)
@@ -221,9 +222,9 @@ class _Parts:
             table = pa.Table.from_pylist(
                 [{**row, "meta/episodes/chunk_index": chunk, "meta/episodes/file_index": file} for row in self._rows]
             )
-            table = table.set_column(
-                table.schema.get_field_index(SEED), SEED, pa.array([row[SEED] for row in self._rows], pa.uint64())
-            )
+            for name in (SEED, ATTEMPT):  # left to itself, Arrow takes what fits into 63 bits for signed
+                column = pa.array([row[name] for row in self._rows], pa.uint64())
+                table = table.set_column(table.schema.get_field_index(name), name, column)
             self._rows = []
             self.write(table, size)
 

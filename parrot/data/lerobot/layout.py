@@ -14,6 +14,7 @@ from parrot.errors import ConfigError, DatasetError
 
 __all__ = [
     "ACTION",
+    "ATTEMPT",
     "CHUNK_FILES",
     "DATA_PATH",
     "DONE",
@@ -59,7 +60,8 @@ SUCCESS = "next.success"
 EXTRA = "extra."
 """What the names of a dataset's extra arrays begin with there."""
 SEED = "parrot/seed"
-"""Column of the episodes' table."""
+ATTEMPT = "parrot/attempt"
+"""Columns of the episodes' table, of what parrot has exported."""
 OURS = "parrot"
 """Field of info.json with the manifest of the dataset that was exported."""
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from parrot.data.lerobot.layout import SEED, TASKS_PATH, library
+from parrot.data.lerobot.layout import ATTEMPT, SEED, TASKS_PATH, library
 from parrot.errors import DatasetError
 
 __all__ = ["Frames", "Row", "episode_rows", "frames", "pictures", "task_names"]
@@ -30,7 +30,9 @@ class Row:
     length: int
     """Frames."""
     seed: int | None
-    """Of episodes that parrot exported."""
+    """Of episodes that parrot has exported."""
+    attempt: int | None
+    """Likewise: the number of its attempt."""
     video: dict[str, Any]
     """`chunk_index`, `file_index` and `from_timestamp` of the video that was asked for."""
 
@@ -57,10 +59,10 @@ def episode_rows(folder: Path, video: str | None) -> list[Row]:
         with _damage(path):
             file = pq.ParquetFile(path)
             known = set(file.schema_arrow.names)
-            table = file.read(columns=[*names, *videos, *([SEED] if SEED in known else [])]).to_pylist()
+            table = file.read(columns=[*names, *videos, *({SEED, ATTEMPT} & known)]).to_pylist()
             for row in table:
                 place = {name.rpartition("/")[2]: row[name] for name in videos}
-                rows.append(Row(row["episode_index"], row["length"], row.get(SEED), place))
+                rows.append(Row(row["episode_index"], row["length"], row.get(SEED), row.get(ATTEMPT), place))
     rows.sort(key=lambda row: row.number)
     if [row.number for row in rows] != list(range(len(rows))):
         raise DatasetError(f"{folder}: its table of episodes has gaps; restore it from a copy")
