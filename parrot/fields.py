@@ -1,4 +1,4 @@
-"""Frozen dataclasses from YAML: every field has its type, and a mistake is one line that names file, field and remedy."""
+"""Frozen dataclasses from YAML: fields have types, and a mistake is one line that names file, field and remedy."""
 
 from __future__ import annotations
 
@@ -71,7 +71,9 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     if origin is tuple:
         if not isinstance(value, list):
             raise ConfigError(f"{where}: expected a list, found {value!r}")
-        return tuple(value)
+        if arguments[-1] is not Ellipsis and len(value) != len(arguments):
+            raise ConfigError(f"{where}: expected a list of {len(arguments)}, found {value!r}")
+        return tuple(_convert(arguments[0], item, where) for item in value)
     if origin in (dict, Mapping):
         if not isinstance(value, dict):
             raise ConfigError(f"{where}: expected fields, found {value!r}")

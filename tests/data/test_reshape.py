@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -268,6 +269,18 @@ def test_memory_does_not_grow_with_the_data(tmp_path):
     size = (tmp_path / "c" / "shards" / "0" / "images.u8").stat().st_size
     assert size == 80 * 20 * 48 * 48 * 3
     assert peak < size / 5
+
+
+def test_a_split_that_was_stopped_between_its_parts_goes_on(tmp_path):
+    a = write(tmp_path / "a", [1] * 10)
+    outs = (tmp_path / "b", tmp_path / "c")
+    parts = split(a, outs)
+    before = Manifest.load(outs[0])
+    shutil.rmtree(outs[1])
+    assert split(a, outs)[1].checksum == parts[1].checksum
+    assert Manifest.load(outs[0]) == before
+    with pytest.raises(DatasetError, match="exists already"):
+        split(a, outs, seed=1)
 
 
 def test_two_equal_folders_are_no_split(tmp_path, capsys):

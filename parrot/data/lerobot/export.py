@@ -1,7 +1,7 @@
 """A dataset as a LeRobot 3.0 folder: `parrot data to-lerobot`.
 
 Images are PNGs inside the parquet files, so that nothing is lost. `next.success` is true at the last frame of a
-successful episode. The manifest goes along in `info.json`, and each episode's seed and number of attempt in the table of episodes:
+successful episode. The manifest goes along in `info.json`, seeds and numbers of attempts in the table of episodes:
 lerobot passes over them, and `parrot data from-lerobot` makes the very same episodes of them.
 """
 
