@@ -40,6 +40,7 @@ def make_card(
         "pairs": dataset.steps,
         "tasks": {str(task): int(n) for task, n in zip(*np.unique(dataset.tasks, return_counts=True), strict=True)},
         "dataset_checksum": dataset.checksum(),
+        "mix": data.identity(),
         "sources": [
             {**source, "held_out_nats": nats if math.isfinite(nats) else None}
             for source, nats in zip(data.describe(), by_source or [math.nan] * len(data.names), strict=True)

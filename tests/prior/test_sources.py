@@ -102,6 +102,7 @@ def test_the_likelihood_is_reported_by_dataset(two, tmp_path, capsys):
     assert [source["weight"] for source in card["sources"]] == [1, 3]
     assert [source["share"] for source in card["sources"]] == pytest.approx([20 / 44, 24 / 44], abs=1e-4)
     assert card["kind"] == "collect, bags"
+    assert card["mix"] == {"datasets": 2, "weights": [1, 3], "convert": False, "allow": []}
     assert "## Data by source" in (out / "prior.md").read_text()
     # The held-out pairs of a dataset are those that a training on it alone measures on.
     alone = Trainer(Dataset.open(two[1]), SMALL, tmp_path / "alone", device="cpu")
