@@ -116,7 +116,7 @@ def _look(bags: Sequence[Path], mapping: BagMapping, how: Conversion) -> tuple[l
     abouts: list[About] = []
     digests: list[str] = []
     for path in bags:
-        with Bag(path) as bag:
+        with Bag(path, peek=True) as bag:
             about = {
                 "task": mapping.task or bag.custom.get("task") or "demonstration",
                 "robot": mapping.robot or bag.custom.get("robot") or "",

@@ -15,6 +15,7 @@ from parrot.data.rosbag.images import to_rgb
 from parrot.data.rosbag.mapping import Mapping
 from parrot.data.rosbag.pairing import Candidate
 from parrot.data.rosbag.reader import Bag
+from parrot.data.rosbag.storage import ALL
 from parrot.data.rosbag.survey import Survey, Track
 from parrot.errors import DatasetError, SpaceError
 from parrot.observe import observe
@@ -79,9 +80,7 @@ class _Filler:
             self.wanted[topic] += 1
 
     def take(self, topic: str, place: int, data: bytes | memoryview) -> None:
-        """Decodes or feeds a message, if a candidate needs it."""
-        if not self.wanted[topic][place]:
-            return
+        """Decodes or feeds a message that a candidate needs."""
         try:
             message = self.bag.deserialise(topic, data)
             if topic == self.topic:
@@ -143,11 +142,16 @@ def fill(
     seen = dict.fromkeys(tracks, 0)
     epochs = {topic: epochs_of(track.order, cuts) for topic, track in tracks.items()}
     epoch, done = 0, 0
-    for part in bag.parts(set(tracks)):
+
+    def need(topic: str) -> int:
+        seen[topic] += 1
+        # A bag that is being recorded may have grown since.
+        return ALL if seen[topic] <= len(tracks[topic]) and filler.wanted[topic][seen[topic] - 1] else 0
+
+    for part in bag.parts(set(tracks), need):
         for topic, _, data in part:
-            place = seen[topic]
-            seen[topic] += 1
-            if place >= len(tracks[topic]):  # the bag has grown since
+            place = seen[topic] - 1
+            if place >= len(tracks[topic]):
                 continue
             order = int(tracks[topic].order[place])
             while done < len(found) and filler.last[id(found[done])] < order:
@@ -159,7 +163,8 @@ def fill(
                 epoch = int(epochs[topic][place])
                 if source:
                     source.forget(None)
-            filler.take(topic, place, data)
+            if filler.wanted[topic][place]:
+                filler.take(topic, place, data)
             if progress and order % EVERY == 0:
                 progress(order)
     for number in range(done, len(found)):
