@@ -71,7 +71,9 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     if origin is tuple:
         if not isinstance(value, list):
             raise ConfigError(f"{where}: expected a list, found {value!r}")
-        return tuple(value)
+        if arguments[-1] is not Ellipsis and len(value) != len(arguments):
+            raise ConfigError(f"{where}: expected a list of {len(arguments)}, found {value!r}")
+        return tuple(_convert(arguments[0], item, where) for item in value)
     if origin in (dict, Mapping):
         if not isinstance(value, dict):
             raise ConfigError(f"{where}: expected fields, found {value!r}")

@@ -20,24 +20,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from parrot.data.rosbag.gripper import Gripper, GripperSettings
-from parrot.data.rosbag.messages import stamp_of
 from parrot.data.rosbag.poses import PoseMotion, PoseSettings, TfMotion, TfSettings
-from parrot.data.rosbag.settings import read_settings
 from parrot.data.rosbag.streams import NO_SAMPLE, Path
 from parrot.data.rosbag.twists import TwistMotion, TwistSettings
 from parrot.errors import ConfigError
+from parrot.fields import build
 from parrot.rotations import rpy_of
 
 if TYPE_CHECKING:
     from parrot.sim.config import RobotConfig
 
-__all__ = ["NO_SAMPLE", "ActionSource", "Derived", "make_source", "stamp_of"]
+__all__ = ["NO_SAMPLE", "ActionSource", "Derived", "make_source"]
 
 SOURCES = ("poses", "tf", "joint_states", "twist", "trajectory")
 """What `from` may be."""
 
-_ROUNDING = 1e-6
-"""By which a component may pass 1 before it counts as clipped."""
+_ROUNDING = 0.01
+"""By which a component may pass 1 before it counts as clipped: stamps that jitter make so much of full speed."""
 
 _UPRIGHT = 1.4
 """Radians of pitch (80 degrees), near which roll and yaw lose their meaning."""
@@ -50,7 +49,7 @@ class Derived:
     actions: NDArray[np.float32]
     """(T, 7) in [-1, 1]."""
     clipped: float
-    """Share of the steps with a component beyond the robot's scale, 0 to 1."""
+    """Share of the steps with a component more than 1% beyond the robot's scale, 0 to 1."""
     gap: NDArray[np.int64]
     """(T,) ns from each step's borders to the nearest sample used, the larger of the two; `NO_SAMPLE` without any.
 
@@ -63,13 +62,17 @@ class ActionSource(Protocol):
 
     topics: tuple[str, ...]
     """Topics that it wants to be fed."""
+    lasting: tuple[str, ...]
+    """Those among them whose messages count until later ones replace them, however long ago: to be fed whole, while of
+    the others the last message before an episode is enough."""
     dropped: Mapping[str, int]
     """Messages that it could not use so far, by reason, e.g. `not finite`."""
 
     def feed(self, topic: str, message: Any, time: int) -> None:
         """Takes one deserialised message (of rosbags' types) at this time, ns.
 
-        The time is on the clock that episodes are cut by: the message's own stamp (`stamp_of`), or that of receipt.
+        The time is on the clock that episodes are cut by: the message's own stamp (of several transforms the first
+        one's), or that of receipt.
         """
 
     def actions(self, times: NDArray[np.int64]) -> Derived:
@@ -104,14 +107,14 @@ def make_source(settings: Mapping[str, Any], robot: RobotConfig) -> ActionSource
     where = f"action (from: {kind})"
     motion: _Motion
     if kind == "poses":
-        motion = PoseMotion(read_settings(PoseSettings, options, where), dropped)
+        motion = PoseMotion(build(PoseSettings, options, where), dropped)
     elif kind == "tf":
-        motion = TfMotion(read_settings(TfSettings, options, where), dropped)
+        motion = TfMotion(build(TfSettings, options, where), dropped)
     elif kind == "twist":
-        motion = TwistMotion(read_settings(TwistSettings, options, where), dropped)
+        motion = TwistMotion(build(TwistSettings, options, where), dropped)
     else:
         motion = _joint_motion(kind, options, where, robot, dropped)
-    hand = Gripper(read_settings(GripperSettings, gripper, "action: gripper"), dropped) if gripper else None
+    hand = Gripper(build(GripperSettings, gripper, "action: gripper"), dropped) if gripper else None
     return _Displacements(motion, hand, robot, dropped)
 
 
@@ -119,6 +122,7 @@ class _Motion(Protocol):
     """Where the tool point was, by one kind of message."""
 
     topics: tuple[str, ...]
+    lasting: tuple[str, ...]
 
     def feed(self, topic: str, message: Any, time: int) -> None:
         """As of `ActionSource`."""
@@ -136,8 +140,8 @@ def _joint_motion(kind: str, options: dict[str, Any], where: str, robot: RobotCo
     from parrot.kinematics import Kinematics
 
     if kind == "joint_states":
-        return JointMotion(read_settings(JointSettings, options, where), Kinematics.of(robot), dropped)
-    return TrajectoryMotion(read_settings(TrajectorySettings, options, where), Kinematics.of(robot), dropped)
+        return JointMotion(build(JointSettings, options, where), Kinematics.of(robot), dropped)
+    return TrajectoryMotion(build(TrajectorySettings, options, where), Kinematics.of(robot), dropped)
 
 
 class _Displacements:
@@ -146,6 +150,7 @@ class _Displacements:
     def __init__(self, motion: _Motion, gripper: Gripper | None, robot: RobotConfig, dropped: Counter[str]) -> None:
         hand = (gripper.settings.topic,) if gripper else ()
         self.topics = tuple(dict.fromkeys((*motion.topics, *hand)))
+        self.lasting = tuple(dict.fromkeys((*motion.lasting, *hand)))
         self.dropped: Mapping[str, int] = dropped
         self._motion, self._gripper, self._scale = motion, gripper, robot.action_scale
 

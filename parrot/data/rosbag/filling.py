@@ -76,7 +76,7 @@ class _Filler:
             places = by_time[first : int(np.searchsorted(when, c.borders[-1], side="right")) + 1]
             self.wanted[topic][places] += 1
             self.last[id(c)] = max(self.last[id(c)], int(track.order[places].max(initial=0)))
-        if topic.endswith("tf_static"):  # said once, and true ever after
+        if self.source and topic in self.source.lasting:  # said once, and true until something else is said
             self.wanted[topic] += 1
 
     def take(self, topic: str, place: int, data: bytes | memoryview) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,7 @@ class GripperSettings:
     topic: str
     """JointState, Float32, Float64, Bool, GripperCommand, or any message with a number for the gripper."""
     open: float
-    """The number when open (a position, 1 for 100%, true …)."""
+    """The number when open: a position, a percentage; of a Bool true is 1 and false is 0."""
     closed: float
     """The number when closed on nothing."""
     joint: str | None = None
@@ -37,7 +37,7 @@ class GripperSettings:
     closed_below: float = 0.6
     """Opening below which it counts as closed. A measured gripper stays open by the width of what it holds: for
     measurements, choose both above the widest object. Between the two it stays what it was."""
-    initial: str = "keep"
+    initial: Literal["open", "closed", "keep"] = "keep"
     """What it counts as before the first message: `open`, `closed`, or `keep`, the action that changes nothing."""
 
 
@@ -55,8 +55,6 @@ class Gripper:
                 f"action: gripper: closed_below {settings.closed_below} is above open_above {settings.open_above}; "
                 "swap them"
             )
-        if settings.initial not in _INITIAL:
-            raise ConfigError(f"action: gripper: initial {settings.initial!r}; choose {', '.join(_INITIAL)}")
         self.settings = settings
         self._before = _INITIAL[settings.initial]
         self._samples = Samples(1, settings.topic, dropped)

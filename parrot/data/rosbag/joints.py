@@ -46,6 +46,7 @@ class JointMotion:
 
     def __init__(self, settings: JointSettings, arm: Kinematics, dropped: Counter[str]) -> None:
         self.topics: tuple[str, ...] = (settings.topic,)
+        self.lasting: tuple[str, ...] = ()
         self._arm = arm
         self._names = _Names(settings.joints, arm, settings.topic)
         self._samples = Samples(len(arm.joints), settings.topic, dropped)
@@ -82,6 +83,7 @@ class TrajectoryMotion:
 
     def __init__(self, settings: TrajectorySettings, arm: Kinematics, dropped: Counter[str]) -> None:
         self.topics: tuple[str, ...] = (settings.topic,)
+        self.lasting: tuple[str, ...] = self.topics
         self._topic, self._arm, self._dropped = settings.topic, arm, dropped
         self._names = _Names(settings.joints, arm, settings.topic)
         self._new: list[tuple[int, list[int], NDArray[np.float64]]] = []
@@ -123,7 +125,7 @@ class TrajectoryMotion:
         self._new = []
 
     def _between(self, after: int, time: int) -> NDArray[np.float64]:
-        """The joints (J,) commanded at a time just before setpoint `after`: linear between points, the last one held."""
+        """The joints (J,) commanded at a time up to setpoint `after`: linear between points, the last one held."""
         if after == len(self._times) or self._times[after] == time:
             return self._joints[min(after, len(self._times) - 1)]
         begin, end = self._times[after - 1], self._times[after]

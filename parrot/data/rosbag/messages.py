@@ -6,19 +6,12 @@ from typing import Any
 
 from parrot.errors import ConfigError
 
-__all__ = ["kind_of", "nanoseconds", "stamp_of", "wrong_type"]
+__all__ = ["kind_of", "nanoseconds", "wrong_type"]
 
 
 def nanoseconds(stamp: Any) -> int:
     """A Time or Duration as one number."""
     return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
-
-
-def stamp_of(message: Any) -> int | None:
-    """The stamp of a message, ns; of transforms the first one's. None if it has none, or zero (which means: now)."""
-    transforms = getattr(message, "transforms", None)
-    header = getattr(transforms[0] if transforms else message, "header", None)
-    return None if header is None else nanoseconds(header.stamp) or None
 
 
 def kind_of(message: Any) -> str:

@@ -53,7 +53,8 @@ class TfSettings:
     tip_frame: str
     """The frame that moves with the tool."""
     topic: str = "/tf"
-    static_topic: str = "/tf_static"
+    static_topic: str | None = "/tf_static"
+    """null for a bag that has none."""
     tool: TransformSettings = field(default_factory=TransformSettings)
     """As of `from: poses`, in `tip_frame`."""
     base: TransformSettings = field(default_factory=TransformSettings)
@@ -65,6 +66,7 @@ class PoseMotion:
 
     def __init__(self, settings: PoseSettings, dropped: Counter[str]) -> None:
         self.topics: tuple[str, ...] = (settings.topic,)
+        self.lasting: tuple[str, ...] = ()
         self._topic, self._dropped = settings.topic, dropped
         self._tool, self._base = settings.tool.pose(), settings.base.pose()
         self._samples = Samples(7, settings.topic, dropped)
@@ -92,7 +94,8 @@ class TfMotion:
     """The path of one frame in another, along the tree of transforms."""
 
     def __init__(self, settings: TfSettings, dropped: Counter[str]) -> None:
-        self.topics: tuple[str, ...] = (settings.topic, settings.static_topic)
+        self.topics: tuple[str, ...] = tuple(filter(None, (settings.topic, settings.static_topic)))
+        self.lasting: tuple[str, ...] = self.topics
         self._settings, self._dropped = settings, dropped
         self._frames = (_plain(settings.base_frame), _plain(settings.tip_frame))
         self._tool, self._base = settings.tool.pose(), settings.base.pose()
@@ -136,9 +139,9 @@ class TfMotion:
                 "name two frames of one tree"
             )
         gap = np.zeros(len(times), np.int64)
-        base = self._chain(up[: up.index(shared)], times, gap)
-        tip = self._chain(down[: down.index(shared)], times, gap)
-        return Path(self._base.then(base.inverse()).then(tip).then(self._tool), gap)
+        outer = self._chain(up[: up.index(shared)], times, gap)
+        inner = self._chain(down[: down.index(shared)], times, gap)
+        return Path(self._base.then(outer.inverse()).then(inner).then(self._tool), gap)
 
     def _ancestors(self, frame: str) -> list[str]:
         """The frame, its parent and so on up to the root."""

@@ -95,9 +95,9 @@ def check_topics(bag: Bag, mapping: Mapping, sources: tuple[str, ...] = ()) -> N
         needed["outcome"] = (mapping.topics.outcome, VECTOR_TYPES[:1])
     if mapping.episodes.by == "markers":
         needed["marker"] = (mapping.topics.marker, (MARKER_TYPE,))
-    needed.update({f"action (from: {mapping.action['from']})": (topic, ()) for topic in sources})
+    derived = [(f"action (from: {mapping.action['from']})", (topic, ())) for topic in sources]
     there = ", ".join(f"{t.name} ({t.type})" for t in sorted(bag.topics.values(), key=lambda t: t.name)) or "none"
-    for what, (topic, types) in needed.items():
+    for what, (topic, types) in [*needed.items(), *derived]:
         found = bag.topics.get(topic)
         if found is None:
             raise ConfigError(f"{bag.path}: {what} is mapped to {topic}, which is not there; its topics are {there}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,7 @@ class TwistSettings:
 
     topic: str
     """TwistStamped, or Twist with the time of receipt: how the tool point is to move."""
-    frame: str = "base"
+    frame: Literal["base", "tool"] = "base"
     """Along whose axes it moves: `base` or `tool`."""
     timeout: float = 0.1
     """Seconds after which a command that was not renewed counts as zero; MoveIt Servo's own is 0.1."""
@@ -43,11 +43,10 @@ class TwistMotion:
     """The path of commanded velocities, from the origin at the first moment."""
 
     def __init__(self, settings: TwistSettings, dropped: Counter[str]) -> None:
-        if settings.frame not in ("base", "tool"):
-            raise ConfigError(f"action: frame {settings.frame!r} is not known; choose base or tool")
         if settings.timeout <= 0:
             raise ConfigError(f"action: timeout {settings.timeout} s; give more than 0")
         self.topics: tuple[str, ...] = (settings.topic,)
+        self.lasting: tuple[str, ...] = ()
         self._settings = settings
         self._timeout = round(settings.timeout * 1e9)
         self._base = settings.base.pose().rotations
