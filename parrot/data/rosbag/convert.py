@@ -193,7 +193,7 @@ def _begin(out: Path, manifest: Manifest, request: dict[str, Any]) -> list[BagRe
 
 
 def _save(out: Path, request: dict[str, Any], reports: Sequence[BagReport]) -> None:
-    write_json(out / REPORT_FILE, {"request": request, "reports": [asdict(report) for report in reports]})
+    write_json(out / REPORT_FILE, {"request": request, "reports": [report.to_json() for report in reports]})
 
 
 @dataclass

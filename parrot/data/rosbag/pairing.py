@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from parrot.data.rosbag.clock import clock_cuts, epochs_of, skew
+from parrot.data.rosbag.clock import Latency, clock_cuts, epochs_of
 from parrot.data.rosbag.episodes import DISCARDED, UNBEGUN, UNFINISHED, Segment, discards, segments
 from parrot.data.rosbag.mapping import Mapping
 from parrot.data.rosbag.survey import DAMAGED, Survey, Track
@@ -76,8 +76,8 @@ def candidates(survey: Survey, mapping: Mapping, hz: float, others: Sequence[Tra
             found = [_exact(survey, mapping, part, actions[part.epoch]) for part in parts]
         else:
             found = [_resample(survey, mapping, part, hz, actions[part.epoch]) for part in parts]
-        for candidate in (c for c in found if not c.why and mapping.pairing == "resample" and mapping.time == "header"):
-            candidate.why = _skewed(survey, mapping, candidate, others)
+            if mapping.time == "header":
+                _drop_skewed(survey, mapping, found, others)
     if mapping.episodes.by != "markers":
         begins = np.array([survey.image.receive[c.images[0]] if len(c) else 0 for c in found], np.int64)
         for i in discards(survey, begins):
@@ -211,11 +211,13 @@ def _verdict(survey: Survey, mapping: Mapping, part: Segment) -> bool | None:
     return part.success
 
 
-def _skewed(survey: Survey, mapping: Mapping, candidate: Candidate, others: Sequence[Track]) -> str | None:
-    """Why the clocks of the candidate's topics cannot be compared."""
-    if not len(candidate):
-        return None
-    order = survey.image.order[candidate.images]
-    tracks = [*others, *([survey.action] if mapping.recorded else [])]
-    differ = max((skew(survey.image, t, int(order.min()), int(order.max())) for t in tracks), default=0)
-    return SKEWED if differ > mapping.jump * 1e9 else None
+def _drop_skewed(survey: Survey, mapping: Mapping, found: Sequence[Candidate], others: Sequence[Track]) -> None:
+    """Drops candidates in which the clocks of their topics cannot be compared."""
+    image = Latency(survey.image)
+    tracks = [Latency(track) for track in (*others, *([survey.action] if mapping.recorded else []))]
+    for candidate in (c for c in found if c.why is None and len(c)):
+        received = survey.image.receive[candidate.images]
+        span = int(received.min()), int(received.max())
+        mine, theirs = image.between(*span), [track.between(*span) for track in tracks]
+        if mine is not None and any(abs(t - mine) > mapping.jump * 1e9 for t in theirs if t is not None):
+            candidate.why = SKEWED

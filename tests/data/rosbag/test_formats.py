@@ -92,7 +92,7 @@ def test_bags_that_do_not_go_together_are_refused(tmp_path, from_bags):
         lab = Lab()
         loop_episodes(lab, [3], seed=len(bags))
         bags.append(lab.write(tmp_path / split, about={"object_split": split}))
-    with pytest.raises(ConfigError, match="object_split is test, in .*train it is train; convert them into"):
+    with pytest.raises(ConfigError, match=r"object_split is test, in .*train it is train; convert them into"):
         from_bags(*bags)
     with pytest.raises(DatasetError, match="the same bag is given twice"):
         from_bags(bags[0], bags[0])
