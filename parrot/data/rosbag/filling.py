@@ -13,7 +13,7 @@ from parrot.data.rosbag.actions import ActionSource
 from parrot.data.rosbag.clock import epochs_of
 from parrot.data.rosbag.images import to_rgb
 from parrot.data.rosbag.mapping import Mapping
-from parrot.data.rosbag.pairing import Candidate
+from parrot.data.rosbag.pairing import DAMAGED_MESSAGE, Candidate
 from parrot.data.rosbag.reader import Bag
 from parrot.data.rosbag.storage import ALL
 from parrot.data.rosbag.survey import Survey, Track
@@ -87,7 +87,6 @@ class _Filler:
                 self.frames[place] = observe(to_rgb(message), self.mapping.image.crop)
         except (DatasetError, SpaceError) as error:
             self.broken[f"{topic}: {str(error).removeprefix(f'{self.bag.path}: ')}"] += 1
-            self.frames.setdefault(place, None)
             return
         if self.source and topic in self.tracks:
             self.source.feed(topic, message, int(self.tracks[topic].time(self.mapping)[place]))
@@ -98,15 +97,18 @@ class _Filler:
             return None
         images = np.zeros((len(c), *IMAGE_SHAPE), np.uint8)
         there = np.ones(len(c), bool) if c.image_there is None else c.image_there.copy()
+        damaged = False
         for step, place in enumerate(c.images.tolist()):
             if (frame := self.frames.get(place)) is None:
-                there[step] = False
+                there[step], damaged = False, True
             else:
                 images[step] = frame
         for place in np.unique(c.images).tolist():
             self.wanted[self.topic][place] -= 1
             if not self.wanted[self.topic][place]:
                 self.frames.pop(place, None)
+        if c.whole and damaged:
+            c.why = DAMAGED_MESSAGE
         c.image_there = there
         if self.source is None:
             asked = np.zeros((len(c), ACTION_DIM)) if c.actions is None else c.actions

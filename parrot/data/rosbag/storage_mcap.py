@@ -20,6 +20,7 @@ import lz4.frame
 import yaml
 from backports import zstd
 
+from parrot.data.rosbag.mcap import LIBRARY
 from parrot.data.rosbag.storage import BagTopic, Buffer, Damage, Need
 from parrot.errors import DatasetError
 
@@ -114,11 +115,14 @@ class McapFile:
             name, at = _string(body, 0)
             end = at + 4 + _U32.unpack_from(body, at)[0]
             at += 4
-            while name == "rosbag2" and at < end:
+            pairs: dict[str, str] = {}
+            while at < end:
                 key, at = _string(body, at)
-                value, at = _string(body, at)
-                if key == "serialized_metadata":
-                    self.custom = dict((yaml.safe_load(value) or {}).get("custom_data") or {})
+                pairs[key], at = _string(body, at)
+            if name == LIBRARY:  # what parrot's recorder writes first
+                self.custom = {**pairs, **self.custom}
+            elif name == "rosbag2" and "serialized_metadata" in pairs:
+                self.custom |= (yaml.safe_load(pairs["serialized_metadata"]) or {}).get("custom_data") or {}
 
     def _scan(self, topics: set[str]) -> Iterator[tuple[int, int, Buffer]]:
         """Channel, time and data of each message of these topics, as far as the file is whole."""
@@ -130,7 +134,7 @@ class McapFile:
                         raise DatasetError(f"{self.path}: a message of channel {channel}, which is not declared")
                     if self.topics[channel].name in topics:
                         yield channel, time, body[_MESSAGE.size :]
-                elif kind in (SCHEMA, CHANNEL):
+                elif kind in (SCHEMA, CHANNEL, METADATA):
                     self._learn(kind, body)
 
     def _blocks(self) -> Iterator[memoryview]:
@@ -151,7 +155,7 @@ class McapFile:
                         self.damage = Damage(self.path, at, f"has a record of the unknown kind {kind}")
                     elif kind == CHUNK:
                         waiting.append((at, pool.submit(_chunk, data[at + _RECORD.size : end])))
-                    elif kind in (SCHEMA, CHANNEL, MESSAGE):
+                    elif kind in (SCHEMA, CHANNEL, MESSAGE, METADATA):
                         whole: Future[memoryview] = Future()
                         whole.set_result(data[at:end])
                         waiting.append((at, whole))

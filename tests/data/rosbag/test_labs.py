@@ -129,7 +129,7 @@ def test_stamps_of_zero_count_as_none(tmp_path, from_bags):
     check(dataset.episode(0), camera, commands, START, 10)
 
 
-@pytest.mark.parametrize("jump", [5 * SECOND, -5 * SECOND, -40 * SECOND])
+@pytest.mark.parametrize("jump", [5 * SECOND, -5 * SECOND])
 @pytest.mark.parametrize("whose", ["camera", "everyone", "recorder", "machine"])
 @pytest.mark.parametrize("by", ["markers", "gaps", "length"])
 def test_no_episode_spans_a_jump_of_a_clock(tmp_path, from_bags, jump, whose, by):
