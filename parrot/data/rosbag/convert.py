@@ -216,7 +216,9 @@ class _Job:
         self.done = set(read_index(self.writer.path / SHARDS / SHARD)["attempt"].tolist())
         source = None if mapping.recorded else make_source(mapping.action, self.robot)
         found = survey(bag, mapping)
-        others = [found.tracks[name] for name in source.topics] if source else []
+        # Fixed transforms are sent once, with whatever stamp.
+        fixed = mapping.action.get("static_topic", "/tf_static")
+        others = [found.tracks[name] for name in source.topics if name != fixed] if source else []
         made = candidates(found, mapping, self.hz, others)
         names = {mapping.topics.marker: "marker", mapping.topics.outcome: "outcome"}
         names |= dict.fromkeys(source.topics, "source of actions") if source else {mapping.topics.action: "action"}

@@ -104,7 +104,8 @@ def test_a_bag_cut_at_random_bytes_gives_its_prefix_or_a_refusal(tmp_path, kind,
         try:
             found = episodes_of(bag, mapping)
         except (DatasetError, ConfigError) as error:
-            assert "\n" not in str(error)
+            line = str(error)
+            assert "\n" not in line
             # SQLite begins with its tables, an MCAP chunk has a megabyte: what cannot be read is no more than that.
             assert size < (20_000 if storage == "sqlite3" else 1_200_000) or "+" in storage or damage == "flip"
             continue

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from bag_makers import SECOND, START, Lab, numbered, number_of
+from bag_makers import SECOND, START, Lab, number_of, numbered
 
 from parrot.data.rosbag.mapping import Topics
 from parrot.errors import ConfigError
