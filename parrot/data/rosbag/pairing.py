@@ -160,7 +160,7 @@ class _Actions:
         there = place < len(self.when)
         place = np.minimum(place, len(self.when) - 1)
         values = self.values[place]
-        whole = np.isfinite(values).all(axis=1)
+        whole = np.asarray(np.isfinite(values).all(axis=1))
         return np.where(whole[:, None], values, 0.0), there & whole & (self.when[place] - times <= within)
 
 
