@@ -83,8 +83,12 @@ class SqliteFile:
     def _open(self) -> apsw.Connection:
         _vfs()
         # Without a log beside it the file is all there is; with one, what the recorder wrote last stands in the log.
-        wal = self.path.with_name(self.path.name + "-wal")
-        alone = not (wal.is_file() and wal.stat().st_size)
+        if _has(self.path, "-journal"):
+            raise DatasetError(
+                f"{self.path}: was being written when its recorder was killed; have SQLite undo the half-written rest: "
+                f"sqlite3 {self.path.name} .tables"
+            )
+        alone = not _has(self.path, "-wal")
         uri = self.path.resolve().as_uri() + ("?immutable=1" if alone else "?mode=ro")
         db = apsw.Connection(uri, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI, vfs=_VFS if alone else None)
         # Else a file that lacks pages is refused as a whole, by the count in its header.
@@ -106,7 +110,8 @@ class SqliteFile:
         self.damage = None
         wanted = {number: topic.name for number, topic in self.topics.items() if topic.name in topics}
         marks = ",".join("?" * len(wanted))
-        last, blob = 0, None
+        last = 0
+        blob: apsw.Blob | None = None
         try:
             # No index: where pages are missing, a message that it names may not be there. And no data: those of a
             # picture that nobody asks for are never read.
@@ -124,7 +129,22 @@ class SqliteFile:
                             blob.reopen(number)
                         data = blob.read(min(size, blob.length()))
                     except apsw.Error:
+                        _close(blob)
                         blob = None
                 yield wanted[topic], time, data
         except apsw.Error as error:
             self.damage = Damage(self.path, last + 1, f"cannot be read further: {error}")
+        finally:
+            _close(blob)
+
+
+def _has(path: Path, end: str) -> bool:
+    """Whether SQLite keeps a log beside the file."""
+    log = path.with_name(path.name + end)
+    return log.is_file() and log.stat().st_size > 0
+
+
+def _close(blob: apsw.Blob | None) -> None:
+    """Closes a handle without a word: what it could not read was said already."""
+    if blob is not None:
+        blob.close(True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 
 import numpy as np
 import pytest
@@ -112,3 +113,29 @@ def test_what_is_no_bag_is_one_line(tmp_path):
         with pytest.raises(DatasetError, match=words) as error:
             Bag(tmp_path / name)
         assert name in str(error.value) and "\n" not in str(error.value)
+
+
+def test_what_the_recorder_wrote_last_may_stand_in_sqlites_log(tmp_path, from_bags):
+    lab = Lab()
+    truth = loop_episodes(lab, [4] * 3)
+    bag = lab.write(tmp_path / "bag", "sqlite3", about=ABOUT)
+    recording = sqlite3.connect(bag / "bag.db3", isolation_level=None)
+    rows = list(recording.execute("SELECT * FROM messages WHERE id > 20"))
+    recording.execute("DELETE FROM messages WHERE id > 20")
+    recording.execute("PRAGMA journal_mode = WAL")
+    recording.executemany("INSERT INTO messages VALUES (?, ?, ?, ?)", rows)
+    killed = tmp_path / "killed"
+    shutil.copytree(bag, killed)  # as a kill leaves it: the log is not yet in the file
+    recording.close()
+    assert (killed / "bag.db3-wal").stat().st_size > 0
+    dataset, _ = from_bags(killed)
+    check(dataset, truth)
+
+
+def test_a_half_written_sqlite_file_says_how_to_repair_it(tmp_path):
+    lab = Lab()
+    loop_episodes(lab, [4])
+    bag = lab.write(tmp_path / "bag", "sqlite3")
+    (bag / "bag.db3-journal").write_bytes(b"x")
+    with pytest.raises(DatasetError, match=r"undo the half-written rest: sqlite3 bag\.db3 \.tables"):
+        Bag(bag)
