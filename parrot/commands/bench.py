@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["COMMANDS", "bench"]
 
-WORKLOADS = ("simulator", "collection", "prior", "learner", "graph")
+WORKLOADS = ("simulator", "collection", "prior", "learner", "graph", "bags")
 
 
 def bench(
@@ -29,12 +29,12 @@ def bench(
     threads: int | None = None,
     out: Path = Path("bench"),
 ) -> None:
-    """Time the simulator, collection, prior, learner and graph beside their peers, in alternation.
+    """Time the simulator, collection, prior, learner, graph and bags beside their peers, in alternation.
 
     Needs the extra `bench` (`pip install 'parrot[bench]'`), and a machine with nothing else to do.
 
     Args:
-        names: What to measure: simulator, collection, prior, learner, graph; default: all.
+        names: What to measure: simulator, collection, prior, learner, graph, bags; default: all.
         runs: Runs of each, after one that does not count; medians are compared.
         episodes: Episodes in each run of the simulator.
         seed: Of scenes, weights and data.
@@ -88,6 +88,10 @@ def _measure(name: str, runs: int, episodes: int, seed: int, threads: int) -> li
             from parrot.bench.learner import acting, updating
 
             return [updating(runs, seed, threads), acting(runs, seed)]
+        if name == "bags":
+            from parrot.bench.bags import converting
+
+            return [converting(runs, seed)]
         from parrot.bench.graph import looping
 
         return [looping(runs, seed)]

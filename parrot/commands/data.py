@@ -1,4 +1,4 @@
-"""Collect, describe, check, merge, split and convert datasets of episodes."""
+"""Collect, convert, describe, check, merge and split datasets of episodes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from parrot.commands.datasets import COMMANDS as DATASETS
+from parrot.commands import bags, datasets
 from parrot.errors import ConfigError, DatasetError
 
 if TYPE_CHECKING:
@@ -163,4 +163,10 @@ class _ProgressBar:
         self._bar.update(self._task, total=tally.wanted, completed=min(tally.kept, tally.wanted), rate=rate)
 
 
-COMMANDS: dict[str, Callable[..., Any]] = {"collect": collect, "info": info, "check": check, **DATASETS}
+COMMANDS: dict[str, Callable[..., Any]] = {
+    "collect": collect,
+    "info": info,
+    "check": check,
+    **bags.COMMANDS,
+    **datasets.COMMANDS,
+}

@@ -12,7 +12,7 @@ from typing import Annotated
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import Image, JointState
 
-from parrot.data.bags import BagWriter, free_path, recover
+from parrot.data.rosbag.writer import BagWriter, free_path, recover
 from parrot.errors import SpaceError
 from parrot.nodes import topics
 from parrot.nodes.base import GraphNode, run

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, cast, get_origin, get_type_hints
-
-import yaml
+from typing import TypeVar
 
 from parrot.errors import ConfigError
+from parrot.fields import build, read_yaml
 from parrot.resources import share
 
 __all__ = [
@@ -93,6 +91,18 @@ class RobotConfig:
     gripper: GripperConfig
     decimate: int
 
+    @property
+    def urdf_path(self) -> Path:
+        """Where its URDF lies.
+
+        Raises:
+            ConfigError: it is not there.
+        """
+        path = Path(self.urdf) if Path(self.urdf).is_absolute() else share("sim") / self.urdf
+        if not path.exists():
+            raise ConfigError(f"robot {self.name}: urdf {path} does not exist")
+        return path
+
 
 @dataclass(frozen=True)
 class TableConfig:
@@ -175,34 +185,4 @@ def _load(cls: type[T], name: str, folder: tuple[str, ...]) -> T:
         if name not in known:
             raise ConfigError(f"{folder[-1][:-1]} {name!r} is not known; choose {', '.join(known)} or give a YAML file")
         path = share(*folder, f"{name}.yaml")
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path}: cannot be read: {' '.join(str(error).split())}") from error
-    return _build(cls, values, str(path))
-
-
-def _build(cls: type[T], values: Any, where: str) -> T:
-    if not isinstance(values, dict):
-        raise ConfigError(f"{where}: expected fields, found {values!r}")
-    hints = get_type_hints(cls)
-    names = [f.name for f in dataclasses.fields(cls)]  # type: ignore[arg-type]
-    for problem, found in (("unknown", set(values) - set(names)), ("missing", set(names) - set(values))):
-        if found:
-            wrong = ", ".join(sorted(map(str, found)))
-            raise ConfigError(f"{where}: {problem} {wrong}; the fields are {', '.join(names)}")
-    return cls(**{name: _convert(hints[name], values[name], f"{where}: {name}") for name in names})
-
-
-def _convert(hint: Any, value: Any, where: str) -> Any:
-    if dataclasses.is_dataclass(hint):
-        return _build(cast(type, hint), value, where)
-    if get_origin(hint) is tuple:
-        if not isinstance(value, list):
-            raise ConfigError(f"{where}: expected a list, found {value!r}")
-        return tuple(value)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, hint):
-        raise ConfigError(f"{where}: expected {hint.__name__}, found {value!r}")
-    return value
+    return build(cls, read_yaml(path), str(path))

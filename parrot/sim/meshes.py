@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from parrot.durable import atomic_path, write_text
 from parrot.errors import ConfigError
-from parrot.resources import cache_dir, share
+from parrot.resources import cache_dir
 from parrot.sim.config import RobotConfig
 
 __all__ = ["bounding_box", "light_urdf"]
@@ -38,9 +38,7 @@ def light_urdf(robot: RobotConfig) -> Path:
     Raises:
         ConfigError: the URDF or one of its meshes is missing.
     """
-    source = Path(robot.urdf) if Path(robot.urdf).is_absolute() else share("sim") / robot.urdf
-    if not source.exists():
-        raise ConfigError(f"robot {robot.name}: urdf {source} does not exist")
+    source = robot.urdf_path
     text = source.read_bytes()
     folder = cache_dir("robots", hashlib.sha256(text + f"{robot.decimate} {_VERSION}".encode()).hexdigest()[:16])
     urdf = folder / source.name

@@ -9,15 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from parrot.errors import ConfigError
+from parrot.rotations import rotation_of
 from parrot.sim.bullet import pybullet
 from parrot.sim.config import RobotConfig
 from parrot.sim.meshes import bounding_box, light_urdf
 from parrot.spaces import GRIPPER_CLOSE, GRIPPER_OPEN
 
 __all__ = ["Arm"]
-
-_DOWN = np.array([[1.0, 0.0, 0.0], [0.0, -1.0, 0.0], [0.0, 0.0, -1.0]])
-"""The tool pointing at the table, its fingers closing along y."""
 
 _JOINT_GAIN = 0.45
 """Share of a joint's error that the motor removes in one sub-step; higher overshoots."""
@@ -113,7 +111,7 @@ class Arm:
         self._drive(self._inverse_kinematics())
 
     def _inverse_kinematics(self) -> list[float]:
-        rotation = _rotation(self.rpy) @ _DOWN
+        rotation = rotation_of(self.rpy)
         # The inverse kinematics aims the link's frame; the tool point lies at an offset in it.
         origin = self.position - rotation @ self._offset
         solution = pybullet.calculateInverseKinematics(
@@ -183,18 +181,6 @@ class Arm:
     def touches(self, body: int) -> bool:
         """Whether a finger is in contact with the body."""
         return any(pybullet.getContactPoints(self.body, body, finger, -1, self._client) for finger in self._fingers)
-
-
-def _rotation(rpy: NDArray[np.float64]) -> NDArray[np.float64]:
-    cr, cp, cy = np.cos(rpy)
-    sr, sp, sy = np.sin(rpy)
-    return np.array(
-        [
-            [cy * cp, cy * sp * sr - sy * cr, cy * sp * cr + sy * sr],
-            [sy * cp, sy * sp * sr + cy * cr, sy * sp * cr - cy * sr],
-            [-sp, cp * sr, cp * cr],
-        ]
-    )
 
 
 def _quaternion(r: NDArray[np.float64]) -> list[float]:

@@ -1,0 +1,1 @@
+"""rosbag2 bags to episodes and back."""

@@ -1,0 +1,226 @@
+"""From segments to steps: which image and which action make a step. Works on times alone, before a picture is decoded.
+
+`exact` is for loops like parrot's, in which the answer to an image carries that image's stamp: nothing is guessed.
+`resample` is for everything else: at each control time the latest image, and the action that followed it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from parrot.data.rosbag.clock import Latency, clock_cuts, epochs_of
+from parrot.data.rosbag.episodes import DISCARDED, UNBEGUN, UNFINISHED, Segment, discards, segments
+from parrot.data.rosbag.mapping import Mapping
+from parrot.data.rosbag.survey import DAMAGED, Survey, Track
+from parrot.spaces import ACTION_DIM, OUTCOME_NAMES
+
+__all__ = ["DAMAGED_MESSAGE", "Candidate", "candidates"]
+
+NO_ACTION = "an action is missing in it"
+NO_IMAGE = "an image is missing in it"
+NO_OUTCOME = "an outcome is missing in it"
+GAP = "it has a gap"
+DAMAGED_MESSAGE = "a message in it is damaged"
+SKEWED = "the clocks of its topics differ"
+
+
+@dataclass
+class Candidate:
+    """What may become an episode of T steps."""
+
+    images: NDArray[np.int64]
+    """(T,) places of the steps' images in the image track."""
+    borders: NDArray[np.int64]
+    """(T + 1,) where steps begin and end, as the mapping tells time, ns."""
+    stamps: NDArray[np.int64]
+    """(T,) time of each step's image, ns."""
+    epoch: int
+    actions: NDArray[np.float64] | None = None
+    """(T, 7) as recorded; None where they are to be derived."""
+    image_there: NDArray[np.bool_] | None = None
+    """(T,) whether the image is recent enough; None: all are."""
+    action_there: NDArray[np.bool_] | None = None
+    """(T,) whether there is an action; None: everywhere."""
+    rewards: NDArray[np.float32] | None = None
+    """(T,) where outcomes tell them."""
+    success: bool | None = None
+    whole: bool = True
+    """Whether it may not be cut in two."""
+    why: str | None = None
+    """Why it is no episode."""
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+def candidates(survey: Survey, mapping: Mapping, hz: float, others: Sequence[Track] = ()) -> list[Candidate]:
+    """All that may become an episode, in order.
+
+    Args:
+        survey: The bag.
+        mapping: What its topics mean.
+        hz: Steps in a second.
+        others: Tracks of the topics that actions are derived from.
+    """
+    cuts = clock_cuts(survey, mapping, others)
+    if mapping.pairing == "exact" and mapping.episodes.by == "outcome":
+        found = list(_loop(survey, mapping, cuts))
+    else:
+        parts = segments(survey, mapping, cuts)
+        epochs = epochs_of(survey.action.order, cuts)
+        actions = [_Actions(survey.action, mapping, epochs == epoch) for epoch in range(len(cuts) + 1)]
+        if mapping.pairing == "exact":
+            found = [_exact(survey, mapping, part, actions[part.epoch]) for part in parts]
+        else:
+            found = [_resample(survey, mapping, part, hz, actions[part.epoch]) for part in parts]
+            if mapping.time == "header":
+                _drop_skewed(survey, mapping, found, others)
+    if mapping.episodes.by != "markers":
+        begins = np.array([survey.image.receive[c.images[0]] if len(c) else 0 for c in found], np.int64)
+        for i in discards(survey, begins):
+            found[i].why = DISCARDED
+    return found
+
+
+def _loop(survey: Survey, mapping: Mapping, cuts: dict[int, str]) -> Iterator[Candidate]:
+    """Episodes of a lockstep loop: stamps in order, each with image, action and outcome, steps counted by outcomes."""
+    tracks = (survey.image, survey.action, survey.outcome)
+    epochs = [epochs_of(track.order, cuts) for track in tracks]
+    reasons = list(cuts.values())
+    for epoch in range(len(cuts) + 1):
+        image, action, outcome = (_by_stamp(t, e == epoch) for t, e in zip(tracks, epochs, strict=True))
+        steps: list[int] = []
+        for stamp in sorted(image.keys() | outcome.keys()):
+            values = survey.outcome.values[outcome[stamp]] if stamp in outcome else None
+            if steps and values is not None and values[4] == 0:
+                yield _episode(survey, mapping, epoch, steps, image, action, outcome, NO_OUTCOME)
+                steps = []
+            steps.append(stamp)
+            if values is not None and (values[2] > 0 or values[3] > 0):
+                yield _episode(survey, mapping, epoch, steps, image, action, outcome, None)
+                steps = []
+        if any(stamp in action or stamp in outcome for stamp in steps):
+            why = reasons[epoch] if epoch < len(reasons) else UNFINISHED
+            yield _episode(survey, mapping, epoch, steps, image, action, outcome, why)
+
+
+def _by_stamp(track: Track, here: NDArray[np.bool_]) -> dict[int, int]:
+    """Stamp -> place of the first message that has it."""
+    places = np.flatnonzero(here & (track.exact != DAMAGED))[::-1]
+    return dict(zip(track.exact[places].tolist(), places.tolist(), strict=True))
+
+
+def _episode(
+    survey: Survey, mapping: Mapping, epoch: int, steps: list[int],
+    image: dict[int, int], action: dict[int, int], outcome: dict[int, int], why: str | None,
+) -> Candidate:  # fmt: skip
+    """The episode of these stamps, or why it is none."""
+    stamps = np.array(steps, np.int64)
+    lost, idle = np.full(len(OUTCOME_NAMES), np.nan), np.full(ACTION_DIM, np.nan)
+    values = np.array([survey.outcome.values[outcome[s]] if s in outcome else lost for s in steps])
+    actions = np.array([survey.action.values[action[s]] if s in action else idle for s in steps])
+    counts = values[:, 4]
+    if why is None:
+        if counts[0] > 0:
+            why = UNBEGUN
+        elif not all(s in image for s in steps):
+            why = NO_IMAGE
+        elif not np.isfinite(actions).all():
+            why = NO_ACTION
+        elif not np.array_equal(counts, np.arange(len(steps))):
+            why = NO_OUTCOME
+        elif np.diff(stamps).max(initial=0) > mapping.episodes.gap * 1e9:
+            why = GAP
+    images = np.array([image[s] for s in steps if s in image], np.int64)
+    return Candidate(
+        images, np.append(stamps, stamps[-1] + 1), stamps, epoch, actions=actions,
+        rewards=values[:, 0].astype(np.float32), success=bool(values[-1, 1] > 0), why=why,
+    )  # fmt: skip
+
+
+class _Actions:
+    """The recorded actions of an epoch, in order of time."""
+
+    def __init__(self, track: Track, mapping: Mapping, here: NDArray[np.bool_]) -> None:
+        mine = np.flatnonzero(here)
+        time = track.exact if mapping.pairing == "exact" else track.time(mapping)
+        mine = mine[np.argsort(time[mine], kind="stable")]
+        self.when = time[mine]
+        self.values: NDArray[np.float64] = track.values[mine] if len(mine) else np.zeros((0, ACTION_DIM))
+
+    def since(self, times: NDArray[np.int64], within: int) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """The first action at or after each time, (T, 7), and whether it came within so many ns and whole, (T,)."""
+        if not len(self.when):
+            return np.zeros((len(times), ACTION_DIM)), np.zeros(len(times), bool)
+        place = np.searchsorted(self.when, times, side="left")
+        there = place < len(self.when)
+        place = np.minimum(place, len(self.when) - 1)
+        values = self.values[place]
+        whole = np.asarray(np.isfinite(values).all(axis=1))
+        return np.where(whole[:, None], values, 0.0), there & whole & (self.when[place] - times <= within)
+
+
+def _exact(survey: Survey, mapping: Mapping, part: Segment, actions: _Actions) -> Candidate:
+    """A segment whose actions carry the stamps of its images; the last image may have none."""
+    stamps = survey.image.exact[part.images]
+    first = np.append(True, np.diff(stamps) > 0)  # an image that was sent again is one
+    images, stamps = part.images[first], stamps[first]
+    values, there = actions.since(stamps, 0)
+    if len(stamps) > 1 and not there[-1]:
+        images, stamps, values, there = images[:-1], stamps[:-1], values[:-1], there[:-1]
+    why = part.why
+    if why is None and np.diff(stamps).max(initial=0) > mapping.episodes.gap * 1e9:
+        why = GAP
+    return Candidate(
+        images, np.append(stamps, stamps[-1] + 1), stamps, part.epoch, actions=values,
+        action_there=there & (stamps != DAMAGED), success=_verdict(survey, mapping, part), whole=part.whole, why=why,
+    )  # fmt: skip
+
+
+def _resample(survey: Survey, mapping: Mapping, part: Segment, hz: float, actions: _Actions) -> Candidate:
+    """Steps of equal length from the first image on."""
+    tolerance = round(mapping.tolerance * 1e9)
+    times = survey.image.time(mapping)[part.images]
+    count = int((part.end - part.begin) * hz / 1e9 + 1e-6)
+    borders = part.begin + np.round(np.arange(count + 1) * (1e9 / hz)).astype(np.int64)
+    index = np.searchsorted(times, borders[:-1], side="right") - 1
+    stamps = times[index]
+    found = Candidate(
+        part.images[index], borders, stamps, part.epoch, image_there=borders[:-1] - stamps <= tolerance,
+        success=_verdict(survey, mapping, part), whole=part.whole, why=part.why,
+    )  # fmt: skip
+    if part.whole and part.why is None and np.diff(times).max(initial=0) > mapping.episodes.gap * 1e9:
+        found.why = GAP
+    if mapping.recorded:
+        # After the image, not after the step's beginning: where a loop answers images, that is the answer to this one.
+        # An image that serves again has had its answer.
+        again = np.append(False, np.diff(index) == 0)
+        found.actions, found.action_there = actions.since(np.where(again, borders[:-1], stamps), tolerance)
+    return found
+
+
+def _verdict(survey: Survey, mapping: Mapping, part: Segment) -> bool | None:
+    """Whether the segment succeeded, as the mapping tells it; None: nobody said."""
+    if mapping.success in ("all", "none"):
+        return mapping.success == "all"
+    if mapping.success == "outcome" and mapping.episodes.by != "outcome" and len(part.images):
+        received = survey.image.receive[part.images]
+        inside = (survey.outcome.receive >= received.min()) & (survey.outcome.receive <= received.max())
+        return bool(survey.outcome.values[inside][-1, 1] > 0) if inside.any() else None
+    return part.success
+
+
+def _drop_skewed(survey: Survey, mapping: Mapping, found: Sequence[Candidate], others: Sequence[Track]) -> None:
+    """Drops candidates in which the clocks of their topics cannot be compared."""
+    image = Latency(survey.image)
+    tracks = [Latency(track) for track in (*others, *([survey.action] if mapping.recorded else []))]
+    for candidate in (c for c in found if c.why is None and len(c)):
+        received = survey.image.receive[candidate.images]
+        span = int(received.min()), int(received.max())
+        mine, theirs = image.between(*span), [track.between(*span) for track in tracks]
+        if mine is not None and any(abs(t - mine) > mapping.jump * 1e9 for t in theirs if t is not None):
+            candidate.why = SKEWED

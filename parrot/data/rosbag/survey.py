@@ -1,0 +1,183 @@
+"""First reading of a bag: when each message was, and what the small ones say. No picture is decoded."""
+
+from __future__ import annotations
+
+import struct
+from array import array
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from parrot.data.rosbag.mapping import Mapping
+from parrot.data.rosbag.reader import Bag
+from parrot.data.rosbag.storage import ALL, Buffer
+from parrot.errors import ConfigError, DatasetError
+from parrot.spaces import ACTION_DIM, OUTCOME_NAMES
+
+__all__ = ["DAMAGED", "Survey", "Track", "check_topics", "survey"]
+
+IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
+VECTOR_TYPES = ("sensor_msgs/msg/JointState", "std_msgs/msg/Float32MultiArray", "std_msgs/msg/Float64MultiArray")
+MARKER_TYPE = "std_msgs/msg/String"
+MARKERS = ("start", "success", "failure", "discard")
+"""What a marker may say."""
+
+HEAD = 16
+"""Bytes of a message that hold its stamp."""
+
+DAMAGED = -1
+"""Stands for the stamp of a message that cannot be read."""
+
+_LITTLE, _BIG = struct.Struct("<iI"), struct.Struct(">iI")
+_NOTHING: NDArray[np.int64] = np.empty(0, np.int64)
+
+
+@dataclass
+class Track:
+    """When the messages of a topic were; all arrays (n,), in the order of the storage."""
+
+    type: str = ""
+    receive: NDArray[np.int64] = field(default_factory=lambda: _NOTHING)
+    """Time of reception, ns."""
+    stamp: NDArray[np.int64] = field(default_factory=lambda: _NOTHING)
+    """Stamp in the header, ns; where there is none, or zero, the time of reception."""
+    order: NDArray[np.int64] = field(default_factory=lambda: _NOTHING)
+    """Place among all messages of the bag."""
+    exact: NDArray[np.int64] = field(default_factory=lambda: _NOTHING)
+    """Stamp in the header as it stands there, zero included; `DAMAGED` in a message that cannot be read."""
+    stamped: bool = False
+    """Whether it has stamps of its own."""
+    values: Any = None
+    """Outcomes (n, 5), actions (n, 7) (not a number where damaged) or markers (list of str)."""
+
+    def __len__(self) -> int:
+        return len(self.receive)
+
+    def time(self, mapping: Mapping) -> NDArray[np.int64]:
+        """When each message was, as the mapping tells time, ns."""
+        return self.stamp if mapping.time == "header" else self.receive
+
+
+@dataclass
+class Survey:
+    """What a bag holds."""
+
+    tracks: dict[str, Track]
+    """All topics, by name."""
+    image: Track
+    action: Track
+    outcome: Track
+    marker: Track
+    tears: list[int]
+    """Places (`Track.order` of the last message before) where a damaged file ends."""
+    broken: Counter[str]
+    """By topic: messages that could not be read."""
+
+
+def check_topics(bag: Bag, mapping: Mapping, sources: tuple[str, ...] = ()) -> None:
+    """Passes if the topics that the mapping names are there and of the right type.
+
+    Args:
+        bag: The bag.
+        mapping: What its topics mean.
+        sources: Topics that actions are derived from.
+
+    Raises:
+        ConfigError: one is not; the message lists the topics that are.
+    """
+    needed: dict[str, tuple[str, tuple[str, ...]]] = {"image": (mapping.topics.image, IMAGE_TYPES)}
+    if mapping.recorded:
+        needed["action"] = (mapping.topics.action, VECTOR_TYPES)
+    if mapping.episodes.by == "outcome" or mapping.success == "outcome":
+        needed["outcome"] = (mapping.topics.outcome, VECTOR_TYPES[:1])
+    if mapping.episodes.by == "markers":
+        needed["marker"] = (mapping.topics.marker, (MARKER_TYPE,))
+    derived = [(f"action (from: {mapping.action['from']})", (topic, ())) for topic in sources]
+    there = ", ".join(f"{t.name} ({t.type})" for t in sorted(bag.topics.values(), key=lambda t: t.name)) or "none"
+    for what, (topic, types) in [*needed.items(), *derived]:
+        found = bag.topics.get(topic)
+        if found is None:
+            raise ConfigError(f"{bag.path}: {what} is mapped to {topic}, which is not there; its topics are {there}")
+        if types and found.type not in types:
+            raise ConfigError(
+                f"{bag.path}: {what} is mapped to {topic}, which is {found.type}, not {' or '.join(types)}; "
+                f"its topics are {there}"
+            )
+
+
+def survey(bag: Bag, mapping: Mapping) -> Survey:
+    """Reads the whole bag once, as far as it is whole."""
+    topics, names = set(bag.topics), mapping.topics
+    kinds: dict[str, tuple[str, ...]] = {names.outcome: VECTOR_TYPES[:1], names.marker: (MARKER_TYPE,)}
+    kinds |= {names.action: VECTOR_TYPES} if mapping.recorded else {}
+    used = {topic for topic, types in kinds.items() if topic in topics and bag.topics[topic].type in types}
+    columns = {topic: tuple(array("q") for _ in range(4)) for topic in topics}
+    values: dict[str, list[Any]] = {topic: [] for topic in used}
+    stamp_at: dict[str, int | None] = {}
+    broken: Counter[str] = Counter()
+    for topic in topics:
+        try:
+            stamp_at[topic] = bag.stamp_at(topic)
+        except DatasetError:  # a type of somebody's own, in a topic that nobody maps
+            stamp_at[topic] = None
+    order, tears = 0, []
+    for file, part in zip(bag.files, bag.parts(topics, lambda topic: ALL if topic in used else HEAD), strict=True):
+        for topic, received, data in part:
+            order += 1
+            at = stamp_at[topic]
+            stamp = 0 if at is None else _stamp(data, at)
+            if stamp is None or len(data) < 4:
+                broken[topic] += 1
+                stamp = DAMAGED
+            if topic in used:
+                values[topic].append(_value(bag, topic, data, mapping, broken))
+            row = (received, stamp if stamp > 0 else received, order, stamp)
+            for column, value in zip(columns[topic], row, strict=True):
+                column.append(value)
+        if file.damage:
+            tears.append(order)
+    tracks = {}
+    for topic in sorted(topics):
+        receive, stamps, orders, exact = (np.array(column, np.int64) for column in columns[topic])
+        tracks[topic] = Track(bag.topics[topic].type, receive, stamps, orders, exact, stamp_at[topic] is not None)
+    for topic in used:
+        found = values[topic]
+        width = len(OUTCOME_NAMES) if topic == names.outcome else ACTION_DIM
+        tracks[topic].values = found if topic == names.marker else np.array(found, np.float64).reshape(-1, width)
+    nothing = Track()
+    action, outcome, marker = (tracks[t] if t in used else nothing for t in (names.action, names.outcome, names.marker))
+    return Survey(tracks, tracks[names.image], action, outcome, marker, tears, broken)
+
+
+def _stamp(data: Buffer, at: int) -> int | None:
+    """The stamp that stands there, ns; None in a message that is too short or no CDR."""
+    if len(data) < at + 8:
+        return 0 if at == 8 and len(data) >= 8 else None  # no transforms
+    if data[0] != 0 or data[1] > 1:
+        return None
+    seconds, nanoseconds = (_LITTLE if data[1] else _BIG).unpack_from(data, at)
+    return seconds * 1_000_000_000 + nanoseconds
+
+
+def _value(bag: Bag, topic: str, data: Buffer, mapping: Mapping, broken: Counter[str]) -> Any:
+    """What the message says; of a damaged one nothing that could be taken for something."""
+    marker, outcome = topic == mapping.topics.marker, topic == mapping.topics.outcome
+    names = OUTCOME_NAMES if outcome else mapping.action_names
+    try:
+        message = bag.deserialise(topic, data)
+        if marker:
+            return str(message.data).strip()
+        if not hasattr(message, "name"):
+            found = np.asarray(message.data, np.float64)
+        else:
+            place = {name: i for i, name in enumerate(message.name)}
+            found = np.asarray(message.position, np.float64)[[place[name] for name in names]]
+        if found.shape == (len(names),) and np.isfinite(found).all():
+            return found
+    except (DatasetError, AttributeError, KeyError, IndexError):
+        pass
+    broken[topic] += 1
+    return "" if marker else np.full(len(names), np.nan)
