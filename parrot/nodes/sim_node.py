@@ -15,6 +15,7 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image, JointState
 from std_srvs.srv import SetBool, Trigger
 
+from parrot.data.worker import attempt_seed
 from parrot.errors import SpaceError
 from parrot.nodes import topics
 from parrot.nodes.base import GraphNode, run
@@ -35,7 +36,8 @@ class SimNodeConfig:
     robot: str = "xarm6"
     """The robot, a name in config/robots or the path of a YAML file."""
     seed: Annotated[int, Range(0, 2**31 - 1)] = 0
-    """Seed of the scenes, and of the scripted policy's noise: same seed, same episodes."""
+    """Of the scenes, and of the scripted policy's noise: same seed, same episodes; those of the scripted policy are the
+    attempts of `parrot data collect` with this seed."""
     run_dir: str = ""
     """A run's folder; when the run goes on, so do the scenes, after the episodes that it has seen."""
     policy: Literal["external", "scripted"] = "external"
@@ -66,13 +68,11 @@ class SimNode(GraphNode[SimNodeConfig]):
         self.env = ManipulationEnv(config.task, config.robot, terminate_on_success=config.terminate_on_success)
         self.arm = self.env.world.arm
         self.period = round(1e9 / self.arm.config.control_hz)
-        seen = episodes_in(Path(config.run_dir).expanduser()) if config.run_dir else 0
-        seed = int(np.random.SeedSequence([config.seed, seen]).generate_state(1)[0]) if seen else config.seed
-        self.rng = np.random.default_rng([seed, 1])
-        self.image, _ = self.env.reset(seed=seed)
         self.stamp = 0
         self.step = 0
         self.episodes = self.successes = 0
+        self.rng = np.random.default_rng()
+        self.image = self.new_scene()
         self.paused = False
         self.held: JointState | None = None
         self.outcome: JointState | None = None
@@ -95,6 +95,17 @@ class SimNode(GraphNode[SimNodeConfig]):
         self.health.facts["paused"] = "False"
         self.every(0.05, self.tick)
         self.get_logger().info(f"{config.task} on {config.robot}, seed {config.seed}, {config.policy} policy")
+
+    def new_scene(self) -> NDArray[np.uint8]:
+        """Resets the world; returns what the camera sees."""
+        config, seed = self.config, None
+        if config.policy == "scripted":
+            seed = attempt_seed(config.seed, self.episodes)
+            self.rng = np.random.default_rng([seed, 1])
+        elif self.episodes == 0:
+            seen = episodes_in(Path(config.run_dir).expanduser()) if config.run_dir else 0
+            seed = int(np.random.SeedSequence([config.seed, seen]).generate_state(1)[0]) if seen else config.seed
+        return self.env.reset(seed=seed)[0]
 
     # The loop.
 
@@ -140,7 +151,7 @@ class SimNode(GraphNode[SimNodeConfig]):
             if 0 < wanted <= found:
                 self.finish()
                 return
-            image, _ = self.env.reset()
+            image = self.new_scene()
         self.image = image
         self.health.took("step", time.monotonic() - begin)
         self.show()

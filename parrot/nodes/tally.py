@@ -32,6 +32,8 @@ class Tally:
         self.outcomes = False
         """Whether any have come."""
         self._last: str | None = None
+        self._marked = False
+        """Whether a marker has ended an episode that no outcome has ended since."""
 
     @property
     def under_way(self) -> bool:
@@ -47,8 +49,10 @@ class Tally:
     def outcome(self, *, done: bool, success: bool) -> bool:
         """A step is over; whether an episode is to be kept."""
         self.outcomes = True
-        # Where an episode was just marked, the simulator's own end of it follows: it has had no image since.
-        if not done or not self._images:
+        # Where an episode was just marked, the simulator's own end of it follows at once. Images say nothing here: they
+        # have a queue of their own, and those of a whole episode may come after its last outcome.
+        marked, self._marked = self._marked, False
+        if marked or not done:
             return False
         self._end("success" if success else "failure")
         return True
@@ -64,6 +68,7 @@ class Tally:
         if not self.under_way:
             return False
         self._end(marker)
+        self._marked = self.outcomes
         return True
 
     def _end(self, verdict: str) -> None:
@@ -74,6 +79,7 @@ class Tally:
     def _discard(self) -> bool:
         if self.under_way:
             self._started, self._images = False, 0
+            self._marked = self.outcomes
         elif self._last is not None:
             self.kept[self._last] -= 1
             self._last = None

@@ -24,6 +24,7 @@ def told(words: str) -> Tally:
     ("words", "success", "failure", "discarded", "unjudged"),
     [
         ("i o i S i o i F", 1, 1, 0, 0),  # a graph with outcomes needs no markers
+        ("i o o S o o F o o S i i i i i i i i", 2, 1, 0, 0),  # images are large and come late
         ("start i i success start i failure", 1, 1, 0, 0),  # an arm without outcomes
         ("i i success", 0, 0, 0, 0),  # nothing was begun
         ("start i start i success", 1, 0, 0, 1),
