@@ -17,6 +17,7 @@ from std_srvs.srv import Trigger
 
 from parrot.data.rosbag.writer import recover
 from parrot.nodes import topics
+from parrot.nodes.recorder_config import RecorderNodeConfig
 from parrot.spaces import ACTION_NAMES
 
 IMAGE = np.zeros((48, 48, 3), np.uint8)
@@ -139,6 +140,12 @@ def test_further_topics_are_recorded_however_they_are_offered(world: World, spy:
     assert len(messages(bag, "/wrench")) == 3
     information = yaml.safe_load((bag / "metadata.yaml").read_text())["rosbag2_bagfile_information"]
     assert information["custom_data"] == {"task": "tea", "robot": "xarm6", "renderer": "pybullet-tiny"}
+
+
+def test_the_objects_of_a_simulated_bag_are_those_of_its_task():
+    about = [RecorderNodeConfig(task=task, renderer="pybullet-tiny").about() for task in ("grasp_cap", "collect")]
+    assert [known["object_split"] for known in about] == ["test", "train"]
+    assert RecorderNodeConfig(task="grasp_cap").about() == {"task": "grasp_cap"}  # by a real camera: who knows
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 import termios
+import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -19,6 +20,7 @@ from rosbags.highlevel import AnyReader
 from sensor_msgs.msg import Joy
 
 from parrot.nodes import topics
+from parrot.spaces import EPISODE_STEPS
 
 IMAGE = np.zeros((48, 48, 3), np.uint8)
 
@@ -216,3 +218,20 @@ def test_a_gamepad_moves_the_arm_while_its_deadman_button_is_pressed(world: Worl
     assert press() == [0] * 7
     running.interrupt()
     assert running.wait(10) == 0, running.output
+
+
+def test_the_launch_file_records_what_a_gamepad_does(world: World, spy: Spy):
+    bag = world.folder / "bag"
+    running = world.launch("teleop.launch.py", "input:=joy", "task:=collect", "episodes:=1", f"bag:={bag}")
+    pad = spy.node.create_publisher(Joy, topics.JOY, 10)
+    spy.wait(lambda: pad.get_subscription_count() and spy.images, what="the graph")
+    deadline = time.monotonic() + 60
+    while running.process.poll() is None and time.monotonic() < deadline:
+        pad.publish(Joy(axes=[0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0], buttons=[int(b == 4) for b in range(8)]))
+        spy.spin(0.05)
+    assert running.wait() == 0, running.output
+    with AnyReader([bag]) as reader:
+        found = [reader.deserialize(raw, c.msgtype) for c, _, raw in reader.messages() if c.topic == "/action"]
+    assert len(found) == EPISODE_STEPS
+    assert all(message.position.tolist() == [0, 0, 1, 0, 0, 0, 0] for message in found)
+    assert "episodes kept: 1 (0 success, 1 failure)" in running.output
