@@ -215,7 +215,7 @@ class _Job:
         bag, mapping = self.bag, self.mapping
         self.done = set(read_index(self.writer.path / SHARDS / SHARD)["attempt"].tolist())
         source = None if mapping.recorded else make_source(mapping.action, self.robot)
-        found = survey(bag, mapping)
+        found = survey(bag, mapping, source.topics if source else ())
         # Fixed transforms are sent once, with whatever stamp.
         fixed = mapping.action.get("static_topic", "/tf_static")
         others = [found.tracks[name] for name in source.topics if name != fixed] if source else []

@@ -108,28 +108,32 @@ def check_topics(bag: Bag, mapping: Mapping, sources: tuple[str, ...] = ()) -> N
             )
 
 
-def survey(bag: Bag, mapping: Mapping) -> Survey:
-    """Reads the whole bag once, as far as it is whole."""
+def survey(bag: Bag, mapping: Mapping, sources: tuple[str, ...] = ()) -> Survey:
+    """Reads the whole bag once, as far as it is whole; of topics that nobody maps, only when messages came.
+
+    Args:
+        bag: The bag.
+        mapping: What its topics mean.
+        sources: Topics that actions are derived from.
+    """
     topics, names = set(bag.topics), mapping.topics
     kinds: dict[str, tuple[str, ...]] = {names.outcome: VECTOR_TYPES[:1], names.marker: (MARKER_TYPE,)}
     kinds |= {names.action: VECTOR_TYPES} if mapping.recorded else {}
     used = {topic for topic, types in kinds.items() if topic in topics and bag.topics[topic].type in types}
     columns = {topic: tuple(array("q") for _ in range(4)) for topic in topics}
     values: dict[str, list[Any]] = {topic: [] for topic in used}
-    stamp_at: dict[str, int | None] = {}
+    mapped = {names.image, *used, *sources}
+    # Other topics may be of types that nobody has the definition of.
+    stamp_at = {topic: bag.stamp_at(topic) if topic in mapped else None for topic in topics}
     broken: Counter[str] = Counter()
-    for topic in topics:
-        try:
-            stamp_at[topic] = bag.stamp_at(topic)
-        except DatasetError:  # a type of somebody's own, in a topic that nobody maps
-            stamp_at[topic] = None
+    need = {topic: ALL if topic in used else HEAD if topic in mapped else 0 for topic in topics}
     order, tears = 0, []
-    for file, part in zip(bag.files, bag.parts(topics, lambda topic: ALL if topic in used else HEAD), strict=True):
+    for file, part in zip(bag.files, bag.parts(topics, need.__getitem__), strict=True):
         for topic, received, data in part:
             order += 1
             at = stamp_at[topic]
             stamp = 0 if at is None else _stamp(data, at)
-            if stamp is None or len(data) < 4:
+            if stamp is None or (topic in mapped and len(data) < 4):
                 broken[topic] += 1
                 stamp = DAMAGED
             if topic in used:
