@@ -185,16 +185,18 @@ def _resample(survey: Survey, mapping: Mapping, part: Segment, hz: float, action
     """Steps of equal length from the first image on."""
     tolerance = round(mapping.tolerance * 1e9)
     times = survey.image.time(mapping)[part.images]
-    count = int((part.end - part.begin) * hz / 1e9 + 1e-6)
+    why = part.why
+    if part.whole and why is None and np.diff(times).max(initial=0) > mapping.episodes.gap * 1e9:
+        why = GAP
+    # Where it is no episode, it may be of any length: a damaged stamp can be anywhere.
+    count = int((part.end - part.begin) * hz / 1e9 + 1e-6) if why is None else 1
     borders = part.begin + np.round(np.arange(count + 1) * (1e9 / hz)).astype(np.int64)
     index = np.searchsorted(times, borders[:-1], side="right") - 1
     stamps = times[index]
     found = Candidate(
         part.images[index], borders, stamps, part.epoch, image_there=borders[:-1] - stamps <= tolerance,
-        success=_verdict(survey, mapping, part), whole=part.whole, why=part.why,
+        success=_verdict(survey, mapping, part), whole=part.whole, why=why,
     )  # fmt: skip
-    if part.whole and part.why is None and np.diff(times).max(initial=0) > mapping.episodes.gap * 1e9:
-        found.why = GAP
     if mapping.recorded:
         # After the image, not after the step's beginning: where a loop answers images, that is the answer to this one.
         # An image that serves again has had its answer.

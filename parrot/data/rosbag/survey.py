@@ -25,6 +25,9 @@ MARKER_TYPE = "std_msgs/msg/String"
 MARKERS = ("start", "success", "failure", "discard")
 """What a marker may say."""
 
+LARGEST = 1e30
+"""No number of an action or outcome is as large as this."""
+
 HEAD = 16
 """Bytes of a message that hold its stamp."""
 
@@ -179,7 +182,7 @@ def _value(bag: Bag, topic: str, data: Buffer, mapping: Mapping, broken: Counter
         else:
             place = {name: i for i, name in enumerate(message.name)}
             found = np.asarray(message.position, np.float64)[[place[name] for name in names]]
-        if found.shape == (len(names),) and np.isfinite(found).all():
+        if found.shape == (len(names),) and (np.abs(found) < LARGEST).all():
             return found
     except (DatasetError, AttributeError, KeyError, IndexError):
         pass

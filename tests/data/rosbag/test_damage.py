@@ -120,6 +120,33 @@ def test_a_bag_cut_at_random_bytes_gives_its_prefix_or_a_refusal(tmp_path, kind,
             assert len(found) >= due
 
 
+@pytest.mark.parametrize("storage", ["mcap", "mcap+storage", "sqlite3", "sqlite3+file"])
+def test_wrong_bytes_anywhere_are_no_crash(tmp_path, storage):
+    """Without checksums a wrong byte in a picture is a wrong picture; one in a length or a name is said in one line."""
+    lab = Lab()
+    loop_episodes(lab, [4] * 3)
+    bag = written(lab, tmp_path / "bag", storage)
+    (file,) = (p for p in bag.iterdir() if p.name != "metadata.yaml")
+    whole, rng, readable = file.read_bytes(), np.random.default_rng(5), 0
+    for n in range(40):
+        data, reach = bytearray(whole), (len(whole), 20_000, 3_000)[n % 3]
+        for place in rng.integers(0, min(reach, len(whole)), 3).tolist():
+            data[place if n % 2 else -1 - place] ^= int(rng.integers(1, 256))
+        file.write_bytes(data)
+        try:
+            with Bag(bag) as opened:
+                check_topics(opened, LOOP)
+                known = survey(opened, LOOP)
+                made = candidates(known, LOOP, 10.0)
+                for number, _ in fill(opened, known, LOOP, made, clock_cuts(known, LOOP), None, Counter()):
+                    cut(made[number], LOOP, 10.0)
+            readable += 1
+        except (DatasetError, ConfigError) as error:
+            line = str(error)
+            assert line.isprintable()
+    assert readable > 0
+
+
 def test_an_unreadable_picture_costs_its_episode_and_no_other(tmp_path, from_bags):
     lab = Lab()
     truth = loop_episodes(lab, [3, 3, 3])
