@@ -11,6 +11,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -159,7 +160,8 @@ def _manifest(mapping: BagMapping, how: Conversion, robot: RobotConfig, abouts: 
         fields["object_split"] = about["object_split"]
     return Manifest(
         kind="bags", task=tasks.pop() if len(tasks) == 1 else "", extra=(STAMPS,),
-        provenance=provenance("rosbags", "opencv-python-headless"), **fields,
+        provenance=provenance("rosbags", "opencv-python-headless"),
+        created=datetime.now(timezone.utc).isoformat(timespec="seconds"), **fields,
     )  # fmt: skip
 
 

@@ -67,7 +67,8 @@ class Bag:
             except BaseException:
                 self.close()
                 raise
-            topics = [topic for file in self.files for topic in file.topics.values()]
+            # Those that only metadata.yaml knows have no message, or stand where a file is damaged.
+            topics = [*(topic for file in self.files for topic in file.topics.values()), *topics]
             if not metadata:
                 first = next(self.files[0].messages({t.name for t in topics}, lambda _: ALL), ("", 0, b""))
                 self._packed = first[2][:4] == _ZSTD

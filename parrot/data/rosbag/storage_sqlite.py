@@ -69,7 +69,9 @@ class SqliteFile:
             self._db = self._open()
             tables = {row[0] for row in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
             if not {"topics", "messages"} <= tables:
-                raise DatasetError(f"{path}: holds no rosbag2 topics; give a .db3 file that ros2 bag recorded")
+                raise DatasetError(
+                    f"{path}: holds no topics: it is no bag, or was cut off within its first bytes; restore it"
+                )
             texts = self._definitions() if "message_definitions" in tables else {}
             rows = self._db.execute("SELECT id, name, type, serialization_format FROM topics ORDER BY id")
             self.topics = {

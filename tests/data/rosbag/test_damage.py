@@ -176,3 +176,35 @@ def test_a_file_that_is_missing_in_the_middle_drops_the_episode_that_spans_it(tm
     dataset, report = from_bags(whole)
     assert len(dataset) == 2
     assert report.dropped == {"an outcome is missing in it": 1}
+
+
+@pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
+@pytest.mark.parametrize("share", [0.001, 0.3, 0.8])
+def test_the_report_says_where_a_file_was_cut_off(tmp_path, from_bags, storage, share):
+    lab = Lab()
+    truth = loop_episodes(lab, [5] * 80)
+    bag = lab.write(tmp_path / "bag", storage, about=ABOUT)
+    (file,) = (p for p in bag.iterdir() if p.name != "metadata.yaml")
+    file.write_bytes(file.read_bytes()[: max(int(share * file.stat().st_size), 100)])
+    try:
+        dataset, report = from_bags(bag)
+    except DatasetError as error:
+        assert storage == "sqlite3" and share == 0.001
+        assert "was cut off within its first bytes; restore it" in str(error)
+        return
+    assert len(dataset) <= share * 80
+    assert len(dataset) > 80 * share - 1.1e6 / 7e3 / 5 or len(dataset) == 0
+    for episode, (numbers, *_) in zip(dataset, truth, strict=False):
+        assert [number_of(image) for image in episode.images] == numbers
+    assert any("only what comes before is used" in note for note in report.notes)
+    if len(dataset):
+        assert set(report.dropped) <= {"a file ends in it, damaged", "a message in it is damaged"}
+
+
+def test_a_bag_without_a_message_is_an_empty_dataset(tmp_path, from_bags):
+    lab = Lab()
+    loop_episodes(lab, [1])
+    lab.rows = []
+    dataset, report = from_bags(lab.write(tmp_path / "bag", about=ABOUT))
+    assert len(dataset) == 0
+    assert "no episode was found" in report.notes[0]
