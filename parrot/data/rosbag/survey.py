@@ -172,7 +172,7 @@ def _stamp(data: Buffer, at: int) -> int | None:
 def _value(bag: Bag, topic: str, data: Buffer, mapping: Mapping, broken: Counter[str]) -> Any:
     """What the message says; of a damaged one nothing that could be taken for something."""
     marker, outcome = topic == mapping.topics.marker, topic == mapping.topics.outcome
-    names = OUTCOME_NAMES if outcome else mapping.action_names
+    names = OUTCOME_NAMES if outcome else () if marker else mapping.action_names
     try:
         message = bag.deserialise(topic, data)
         if marker:

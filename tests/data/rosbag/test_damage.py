@@ -189,8 +189,9 @@ def test_the_report_says_where_a_file_was_cut_off(tmp_path, from_bags, storage, 
     try:
         dataset, report = from_bags(bag)
     except DatasetError as error:
+        line = str(error)
         assert storage == "sqlite3" and share == 0.001
-        assert "was cut off within its first bytes; restore it" in str(error)
+        assert "was cut off within its first bytes; restore it" in line
         return
     assert len(dataset) <= share * 80
     assert len(dataset) > 80 * share - 1.1e6 / 7e3 / 5 or len(dataset) == 0
