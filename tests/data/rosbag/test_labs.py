@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from bag_makers import SECOND, START, Lab, number_of, numbered
 
-from parrot.data.rosbag.mapping import Topics
-from parrot.errors import ConfigError
-from parrot.spaces import ACTION_NAMES
+from parrot.data.rosbag.mapping import ImageRule, Topics
+from parrot.errors import ConfigError, SpaceError
+from parrot.spaces import ACTION_NAMES, OUTCOME_NAMES
 
 MS = SECOND // 1000
 PERIOD = 100 * MS
@@ -293,7 +293,7 @@ def test_names_of_recorded_actions_are_mapped(tmp_path, from_bags):
     assert "/cmd: 12 messages cannot be read" in report.notes
 
 
-@pytest.mark.parametrize("jump", [5 * SECOND, -1500 * MS, -5 * SECOND, -40 * SECOND])
+@pytest.mark.parametrize("jump", [5 * SECOND, -1500 * MS, -5 * SECOND])
 @pytest.mark.parametrize("whose", ["camera", "everyone", "recorder", "machine"])
 @pytest.mark.parametrize("by", ["markers", "gaps"])
 def test_derived_actions_never_mix_both_sides_of_a_jump(tmp_path, from_bags, jump, whose, by):
@@ -330,3 +330,34 @@ def test_derived_actions_never_mix_both_sides_of_a_jump(tmp_path, from_bags, jum
     assert 0 in found
     assert (2 in found) == (whose != "camera")
     assert by != "markers" or 1 not in found
+
+
+@pytest.mark.parametrize("missing", [None, "first", "inner"])
+def test_outcomes_end_episodes_also_where_their_stamps_are_their_own(tmp_path, from_bags, missing):
+    lab = Lab()
+    camera = Camera(lab, 4.4)
+    commands = Commands(lab, 4.6)
+    for k in range(40):
+        last, won = k % 20 == 19, k < 20
+        values = [float(last and won), last and won, last and won, last and not won, k % 20]
+        if k != {"first": 0, "inner": 7}.get(missing):
+            lab.vector("/outcome", OUTCOME_NAMES, values, START + k * PERIOD + 97 * MS)
+    by_reception(lab)
+    dataset, report = from_bags(
+        lab.write(tmp_path / "bag"), by="outcome", pairing="resample", keep_failures=True, control_hz=10.0
+    )
+    assert dataset.success.tolist() == ([False] if missing else [True, False])
+    if missing is None:
+        check(dataset.episode(0), camera, commands, START, 19)
+        assert dataset.episode(0).rewards.tolist() == [0.0] * 18 + [1.0]
+    else:
+        reason = "its beginning is not in the bag" if missing == "first" else "an outcome is missing in it"
+        assert report.dropped == {reason: 1}
+
+
+def test_a_crop_that_leaves_the_picture_is_one_line(tmp_path, from_bags):
+    lab = Lab()
+    Camera(lab, 1.2)
+    Commands(lab, 1.4)
+    with pytest.raises(SpaceError, match=r"crop \[0.0, 0.0, 640.0, 480.0\] leaves the picture of 64x48; give x, y"):
+        from_bags(lab.write(tmp_path / "bag"), image=ImageRule(crop=(0.0, 0.0, 640.0, 480.0)), **LENGTH)
