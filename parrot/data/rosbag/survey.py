@@ -103,7 +103,12 @@ def check_topics(bag: Bag, mapping: Mapping, sources: tuple[str, ...] = ()) -> N
     for what, (topic, types) in [*needed.items(), *derived]:
         found = bag.topics.get(topic)
         if found is None:
-            raise ConfigError(f"{bag.path}: {what} is mapped to {topic}, which is not there; its topics are {there}")
+            hint = (
+                "; say episodes: {by: markers}, gaps or length for a bag without outcomes" if what == "outcome" else ""
+            )
+            raise ConfigError(
+                f"{bag.path}: {what} is mapped to {topic}, which is not there; its topics are {there}{hint}"
+            )
         if types and found.type not in types:
             raise ConfigError(
                 f"{bag.path}: {what} is mapped to {topic}, which is {found.type}, not {' or '.join(types)}; "
