@@ -42,7 +42,9 @@ def main(folder: Annotated[Path, tyro.conf.Positional], seed: int = 0) -> None:
         for a, b in zip(*data.values(), strict=True)
         for name in ("images", "actions", "rewards")
     )
-    console.print(f"images, actions and rewards are {'the same to the byte' if same else 'NOT the same'} in both datasets")
+    console.print(
+        f"images, actions and rewards are {'the same to the byte' if same else 'NOT the same'} in both datasets"
+    )
     console.print(f"written: {folder / 'bags_to_prior.csv'}", soft_wrap=True)
 
 
