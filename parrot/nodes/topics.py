@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 
-__all__ = ["ACTION", "CLOCK", "DIAGNOSTICS", "IMAGE", "JOINT_STATES", "LATENT", "LOOP", "OUTCOME"]
+__all__ = [
+    "ACTION", "ACTION_EXECUTED", "CLOCK", "DIAGNOSTICS", "IMAGE", "JOINT_STATES", "JOY", "LATENT", "LOOP", "MARKER",
+    "OUTCOME",
+]  # fmt: skip
 
 IMAGE = "camera/image"
 LATENT = "latent"
 ACTION = "action"
+ACTION_EXECUTED = "action_executed"
+"""What the arm did of an action that came from outside: after limits, and only if it did."""
 OUTCOME = "outcome"
 JOINT_STATES = "joint_states"
+MARKER = "marker"
+JOY = "joy"
 CLOCK = "/clock"
 DIAGNOSTICS = "/diagnostics"
 
