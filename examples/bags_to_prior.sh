@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # From demonstrations in a rosbag to a prior, and the proof that the detour costs nothing: 300 scripted demonstrations
 # are recorded over the ROS graph, converted, and a prior is trained; beside it stands a prior trained in the same way
-# on the same number collected directly. Takes about five minutes. So few demonstrations are learnt by heart soon: more steps make the held-out likelihood fall.
+# on the same number collected directly. Takes about six minutes. (With so few demonstrations the held-out likelihood
+# falls after some 500 steps, while random z goes on getting better: 7% of episodes lift after 600, 24% after 2,000.)
 #
 #   examples/bags_to_prior.sh                      # into runs/bags_to_prior
 #   DEMONSTRATIONS=60 STEPS=300 examples/bags_to_prior.sh runs/quick
@@ -9,7 +10,7 @@ set -euo pipefail
 
 out=${1:-runs/bags_to_prior}
 count=${DEMONSTRATIONS:-300}
-steps=${STEPS:-600}
+steps=${STEPS:-2000}
 episodes=${EPISODES:-300}
 seed=${SEED:-0}
 cd "$(dirname "$0")/.."
