@@ -4,7 +4,23 @@ from __future__ import annotations
 
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 
-__all__ = ["ACTION", "CLOCK", "DIAGNOSTICS", "IMAGE", "JOINT_STATES", "LATENT", "LOOP", "OUTCOME"]
+__all__ = [
+    "ACTION",
+    "CLOCK",
+    "DIAGNOSTICS",
+    "ESTOP",
+    "FAULT",
+    "IMAGE",
+    "JOINT_STATES",
+    "KEY",
+    "LATENT",
+    "LOOP",
+    "NEWEST",
+    "OBSERVATION",
+    "OUTCOME",
+    "RESET_SCENE",
+    "SUCCESS",
+]
 
 IMAGE = "camera/image"
 LATENT = "latent"
@@ -14,5 +30,21 @@ JOINT_STATES = "joint_states"
 CLOCK = "/clock"
 DIAGNOSTICS = "/diagnostics"
 
+OBSERVATION = "camera/observation"
+"""camera_node to arm_node: every picture that it unpacks; `camera/image` are those that are acted on."""
+SUCCESS = "success"
+"""Topic: whether the task is done, now. Service: the operator says it is."""
+RESET_SCENE = "reset_scene"
+"""Service of whoever sets the table."""
+ESTOP = "estop"
+"""Topic and service."""
+KEY = "operator/key"
+"""What the operator presses: docs/parts/real_arm.md lists the keys."""
+FAULT = "emulated/fault"
+"""What is to go wrong with the emulated arm."""
+
 LOOP = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1000, reliability=ReliabilityPolicy.RELIABLE)
 """Of the loop's topics: lockstep must not lose a message, nor a recorder that is starved for a few seconds."""
+
+NEWEST = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+"""Of what is good only while it is new."""

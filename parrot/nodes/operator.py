@@ -1,0 +1,90 @@
+"""The person beside the arm, as services, keys and topics: is it done, is the table set, stop, go on.
+
+Who says that the task is done (paper, section 5: a reward of 1 when the objective is met) is the parameter `reward`:
+`operator` by service or key; `topic` by a node that publishes `success` all the time, as the emulated arm and a
+classifier do. Service and key are heard in either case.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from std_msgs.msg import Bool, String
+from std_srvs.srv import Trigger
+
+from parrot.nodes import topics
+from parrot.nodes.base import GraphNode
+
+__all__ = ["KEYS", "Operator"]
+
+KEYS = {"s": "success", "f": "failure", "r": "scene_ready", "p": "pause", "e": "estop"}
+"""Key -> what it means. Letting go of an e-stop takes the service."""
+
+FRESH = 0.5
+"""Seconds for which what `success` last said is believed."""
+
+
+class Operator:
+    """What the operator, or whoever stands in for one, has said since it was last asked."""
+
+    def __init__(self, node: GraphNode[Any], by_topic: bool, act: Callable[[str], None]) -> None:
+        """`by_topic`: listen to the topic `success`. `act`: does what `pause` and `estop` mean."""
+        self._node, self._by_topic, self._act = node, by_topic, act
+        self._succeeded = self._failed = self._ready = False
+        self._level = (-FRESH, False)
+        self._warned_at = 0.0
+        for name in ("success", "failure", "scene_ready"):
+            node.create_service(Trigger, name, node.guarded(self._service(name)))
+        node.listen(String, topics.KEY, self._on_key, qos=10)
+        if by_topic:
+            node.listen(Bool, topics.SUCCESS, self._on_success, qos=10)
+
+    def _service(self, name: str) -> Callable[[Any, Any], Any]:
+        def answer(request: Any, response: Any) -> Any:
+            self.say(name)
+            response.success, response.message = True, f"{name} noted"
+            return response
+
+        return answer
+
+    def _on_key(self, message: String) -> None:
+        word = KEYS.get(message.data.strip().lower()[:1])
+        if word is None:
+            self._node.health.count("keys without a meaning")
+        elif word in ("pause", "estop"):
+            self._act(word)
+        else:
+            self.say(word)
+
+    def _on_success(self, message: Bool) -> None:
+        self._level = (time.monotonic(), bool(message.data))
+
+    def say(self, word: str) -> None:
+        """Notes a word: success, failure or scene_ready."""
+        self._node.health.count(f"operator: {word}")
+        self._succeeded |= word == "success"
+        self._failed |= word == "failure"
+        self._ready |= word == "scene_ready"
+
+    def verdict(self) -> tuple[bool, bool]:
+        """Whether the step has met the objective, and whether the operator has given the episode up."""
+        succeeded, failed = self._succeeded, self._failed
+        self._succeeded = self._failed = False
+        now = time.monotonic()
+        heard_at, level = self._level
+        if self._by_topic and now - heard_at > FRESH:
+            if now - self._warned_at > 2.0:
+                self._warned_at = now
+                self._node.warn(f"nobody says on {topics.SUCCESS} whether the task is done; the steps count as not done")
+            level = False
+        return (succeeded or level) and not failed, failed
+
+    def ready(self) -> bool:
+        """Whether the table has been set since `forget`."""
+        return self._ready
+
+    def forget(self) -> None:
+        """Forgets what was said: an episode begins, or a reset."""
+        self._succeeded = self._failed = self._ready = False
