@@ -80,6 +80,9 @@ class Kinematics:
         indices = [model.getJointId(name) for name in self.joints]
         self._columns = np.array([model.joints[index].idx_v for index in indices])
         self.lower, self.upper = self._limits(indices)
+        speeds = np.asarray(model.velocityLimit)[self._columns]
+        self.speed = np.where(speeds > 0, speeds, np.inf)
+        """Highest speed of each joint (J,) by the URDF, rad/s or m/s; infinite where it names none."""
 
     @classmethod
     def of(cls, robot: RobotConfig) -> Kinematics:
@@ -112,6 +115,14 @@ class Kinematics:
         self._place(q)
         placement = self._data.oMf[self._tool]
         return placement.translation.copy(), placement.rotation.copy()
+
+    def jacobian(self, q: NDArray[np.floating]) -> NDArray[np.float64]:
+        """(6, J): the tool point's velocity, then its angular velocity, in the base frame, for each joint's speed."""
+        configuration = self._place(q)
+        whole = self._pin.computeFrameJacobian(
+            self._model, self._data, configuration, self._tool, self._pin.LOCAL_WORLD_ALIGNED
+        )
+        return np.asarray(whole)[:, self._columns]
 
     def inverse(
         self, position: NDArray[np.floating], rotation: NDArray[np.floating], seed: NDArray[np.floating]
