@@ -99,7 +99,7 @@ class ArmNode(ManagedNode[ArmNodeConfig]):
         self.paused = self.estopped = self.broken = False
         """`broken`: the episode cannot go on; its step ends as truncated."""
         self.latencies: deque[float] = deque(maxlen=LATENCIES)
-        self.shown_at = self.published_at = self.acted_at = self.due = time.monotonic()
+        self.shown_at = self.published_at = self.acted_at = self.stepped_at = time.monotonic()
 
         self.images = self.create_publisher(Image, topics.IMAGE, topics.LOOP)
         self.outcomes = self.create_publisher(JointState, topics.OUTCOME, topics.LOOP)
@@ -124,7 +124,6 @@ class ArmNode(ManagedNode[ArmNodeConfig]):
         """Begins with a reset."""
         assert self.link is not None
         self.link.core.resume(time.monotonic())
-        self.due = time.monotonic()
         self.broken = self.state != "blank"
         self.reset.begin()
 
@@ -138,10 +137,11 @@ class ArmNode(ManagedNode[ArmNodeConfig]):
     def step(self) -> None:
         """One control period."""
         now = time.monotonic()
-        if now - self.due > self.period / 2:
+        late = now - self.stepped_at - self.period
+        self.stepped_at = now
+        self.health.took("late", max(0.0, late))
+        if late > self.period / 2:
             self.health.count("missed periods")
-        self.health.took("late", max(0.0, now - self.due))
-        self.due = max(self.due, now - self.period / 2) + self.period
         assert self.link is not None
         if not self.active or self.paused or self.link.fault:
             self.reset.wait()

@@ -77,6 +77,8 @@ class EmulatedArmNodeConfig:
     """Pictures per second."""
     camera_latency: Annotated[float, Range(0.0, 1.0)] = 0.015
     """Seconds from a picture's stamp to its message, besides the few that drawing it takes."""
+    camera_noise: Annotated[float, Range(0.0, 50.0)] = 3.0
+    """Of each value of the picture, evenly distributed either way, in levels of 255."""
     width: Annotated[int, Range(64, 1920)] = 640
     """Of the picture, pixels."""
     height: Annotated[int, Range(48, 1080)] = 480
@@ -95,9 +97,17 @@ class EmulatedArmNode(GraphNode[EmulatedArmNodeConfig]):
         super().__init__()
         config = self.config
         robot = load_robot(config.robot)
+        driver, camera = robot.driver, robot.camera
+        if driver is None or driver.kind != "joint_trajectory" or driver.gripper is None or camera is None:
+            raise ConfigError(
+                f"robot {robot.name}: only a driver of kind joint_trajectory with a gripper, and a camera, can be emulated; "
+                "use robot:=emulated, or give the YAML such sections `driver:` and `camera:`"
+            )
         self.arm = EmulatedArm(config.task, robot, load_scene(), config.seed)
         self.camera = CameraProcess(config.robot, "tabletop", config.width // DRAWN, config.height // DRAWN)
         self.rng = np.random.default_rng([config.seed, 2])
+        self.grain = np.random.default_rng([config.seed, 3])
+        self.picture: Image | CompressedImage | None = None
         self.faults = Faults()
         self.lock = threading.Lock()
         self.commands: deque[tuple[float, Follower, JointTrajectory]] = deque()
@@ -106,14 +116,14 @@ class EmulatedArmNode(GraphNode[EmulatedArmNodeConfig]):
         self.born = time.monotonic()
         self.ending = threading.Event()
 
-        names = topics.driver_topics(robot)
-        self.joints = self.create_publisher(JointState, names.joint_states, 10)
+        self.joints = self.create_publisher(JointState, driver.joint_states, 10)
+        raw = camera.topic.removesuffix("/compressed")
         compressed = config.encoding in ("jpeg", "png")
-        topic, kind = (f"{names.image}/compressed", CompressedImage) if compressed else (names.image, Image)
-        self.images = self.create_publisher(kind, topic, qos_profile_sensor_data)
+        topic, kind = (f"{raw}/compressed", CompressedImage) if compressed else (raw, Image)
+        self.images = self.create_publisher(kind, topic, topics.RELIABLE1)
         self.successes = self.create_publisher(Bool, topics.SUCCESS, 10)
-        self.listen(JointTrajectory, names.arm, self.receiver(self.arm.arm), qos=10)
-        self.listen(JointTrajectory, names.gripper, self.receiver(self.arm.fingers), qos=10)
+        self.listen(JointTrajectory, driver.command, self.receiver(self.arm.arm), qos=10)
+        self.listen(JointTrajectory, driver.gripper.topic, self.receiver(self.arm.gripper), qos=10)
         self.listen(String, topics.FAULT, self.on_fault, qos=10)
         self.create_service(Trigger, topics.RESET_SCENE, self.guarded(self.on_reset_scene))
         if config.operator == "scripted":
@@ -191,7 +201,7 @@ class EmulatedArmNode(GraphNode[EmulatedArmNodeConfig]):
         with self.lock:
             snapshot, stamp = self.arm.snapshot(), self.stamp()
         begin = time.monotonic()
-        if not self.faults.freeze_camera or not hasattr(self, "picture"):
+        if not self.faults.freeze_camera or self.picture is None:
             self.picture = self.encode(self.camera.picture(snapshot))
         self.health.took("draw", time.monotonic() - begin)
         time.sleep(self.config.camera_latency)
@@ -204,6 +214,10 @@ class EmulatedArmNode(GraphNode[EmulatedArmNodeConfig]):
     def encode(self, rgb: NDArray[np.uint8]) -> Image | CompressedImage:
         """The picture, enlarged, as a message."""
         config = self.config
+        # Without noise a camera in front of an arm at rest would look frozen.
+        level = config.camera_noise
+        noisy = rgb + self.grain.uniform(-level, level, rgb.shape).astype(np.float32)
+        rgb = np.clip(noisy, 0, 255).astype(np.uint8)
         large = cv2.resize(rgb, (config.width, config.height), interpolation=cv2.INTER_LINEAR)
         code = CONVERSIONS[config.encoding]
         pixels = large if code is None else cv2.cvtColor(large, code)

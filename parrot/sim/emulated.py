@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from parrot.rotations import rpy_of
 from parrot.sim import objectives
 from parrot.sim.config import RobotConfig, SceneConfig
+from parrot.sim.hardware import GripperCommand
 from parrot.sim.objects.catalogue import load_catalogue
 from parrot.sim.scenes import sample_scene
 from parrot.sim.scripted import NOISE, ScriptedPolicy
@@ -59,7 +60,10 @@ class EmulatedArm:
         self.world = World(robot, scene)
         self.rng = np.random.default_rng(seed)
         self.arm = Follower(robot.arm_joints, self.positions()[: len(robot.arm_joints)])
-        self.fingers = Follower(robot.gripper.joints, [robot.gripper.open] * len(robot.gripper.joints))
+        command = (robot.driver and robot.driver.gripper) or GripperCommand("", robot.gripper.open, robot.gripper.closed)
+        self._numbers = np.array([[command.closed, command.open], [robot.gripper.closed, robot.gripper.open]])
+        self.gripper = Follower([command.joint or robot.gripper.joints[0]], [command.open])
+        """In the driver's numbers."""
         self.time = 0.0
         """Seconds up to which physics has come."""
         self.scenes = 0
@@ -86,11 +90,17 @@ class EmulatedArm:
         self.time += lost
         while self.time + substep <= now:
             before = self.positions()
-            self.world.arm.follow(self.arm.set_point(self.time), float(self.fingers.set_point(self.time)[0]))
+            self.world.arm.follow(self.arm.set_point(self.time), self._finger())
             self.world.tick()
             self.time += substep
             self._velocities = (self.positions() - before) / substep
         return lost
+
+    def _finger(self) -> float:
+        """Where a finger should be, from the driver's number for the gripper."""
+        (closed, wide), (shut, apart) = self._numbers
+        share = (self.gripper.set_point(self.time)[0] - closed) / (wide - closed)
+        return float(shut + share * (apart - shut))
 
     def positions(self) -> NDArray[np.float64]:
         """Of the joints `names`, radians and metres."""
@@ -102,10 +112,8 @@ class EmulatedArm:
 
     def stop(self) -> None:
         """Holds the joints where they are, as a drive's fault does."""
-        positions = self.positions()
-        split = len(self.arm.names)
-        self.arm.hold(positions[:split])
-        self.fingers.hold(positions[split:])
+        self.arm.hold(self.positions()[: len(self.arm.names)])
+        self.gripper.hold(self.gripper.set_point(self.time))
 
     def success(self) -> bool:
         """Whether the task's objective is met: what an operator sees."""
