@@ -150,7 +150,10 @@ def test_ros_wheels_are_an_extra_and_never_a_dependency():
 
 def test_entry_points_lead_to_functions():
     scripts = [entry for entry in metadata.distribution("parrot").entry_points if entry.group == "console_scripts"]
-    assert {entry.name for entry in scripts} == {"parrot", "sim_node", "prior_node", "rl_node", "recorder_node"}
+    assert {entry.name for entry in scripts} == {
+        "parrot", "sim_node", "prior_node", "rl_node", "recorder_node",
+        "camera_node", "arm_node", "emulated_arm_node", "emulated_camera_node",
+    }  # fmt: skip
     for entry in scripts:
         tree = ast.parse((ROOT / f"{entry.module.replace('.', '/')}.py").read_text())
         functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}

@@ -34,6 +34,9 @@ __all__ = ["ArmNode", "ArmNodeConfig", "main"]
 LATENCIES = 6000
 """Latencies kept: ten minutes at 10 Hz."""
 
+WATCHES = 5
+"""Looks of the watchdogs in each control period, at least."""
+
 
 @dataclass(frozen=True)
 class ArmNodeConfig:
@@ -85,9 +88,7 @@ class ArmNode(ManagedNode[ArmNodeConfig]):
         self.period = 1 / robot.control_hz
         self.link = DriverLink(self, robot)
         self.operator = Operator(self, config.reward == "topic", self.on_key)
-        self.reset = ArmReset(
-            self, self.link, self.operator, config.scene, config.home_timeout, config.scene_timeout
-        )
+        self.reset = ArmReset(self, self.link, self.operator, config.scene, config.home_timeout, config.scene_timeout)
         self.newest: tuple[int, Image, float] | None = None
         self.shown: Image | None = None
         self.outcome: JointState | None = None
@@ -113,7 +114,7 @@ class ArmNode(ManagedNode[ArmNodeConfig]):
         self.create_service(SetBool, "pause", self.guarded(self.on_pause))
         self.create_service(Trigger, "reset", self.guarded(self.on_reset))
         self.every(self.period, self.step)
-        self.every(1 / robot.driver.hz if robot.driver else self.period, self.watch)
+        self.every(min(self.period / WATCHES, 1 / self.link.driver.hz), self.watch)
         self.every(1.0, self.summarise)
         self.get_logger().info(
             f"{config.task or 'arm'} on {robot.name} at {robot.control_hz:g} Hz, "
@@ -160,7 +161,8 @@ class ArmNode(ManagedNode[ArmNodeConfig]):
             self.health.count("periods without an action")
             self.repeat(now)
         else:
-            self.broken = False
+            # An episode that broke between two steps shows one more image, which is the step that then ends it.
+            self.broken = self.broken and self.index > 0
             self.show(now)
 
     def show(self, now: float) -> None:
@@ -305,7 +307,7 @@ class ArmNode(ManagedNode[ArmNodeConfig]):
             self.pause(not self.paused)
 
     def pause(self, paused: bool) -> None:
-        """Holds the arm, or lets it go on, slowly at first, with the action that came meanwhile if it is not too old."""
+        """Holds the arm, or lets it go on, slowly at first, with the action that came meanwhile, if not too late."""
         assert self.link is not None
         self.paused = paused
         held, self.held = self.held, None
@@ -322,9 +324,10 @@ class ArmNode(ManagedNode[ArmNodeConfig]):
 
     def on_reset(self, request: Any, response: Any) -> Any:
         """Ends the episode here and now, as if its time were up."""
-        if self.state == "blank":
+        if self.reset.phase == "ready":
+            self.broken = True
+        else:
             self.reset.begin()
-        self.broken = True
         response.success, response.message = True, f"episode {self.episodes + 1} begins"
         return response
 

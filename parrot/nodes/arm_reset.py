@@ -106,7 +106,8 @@ class ArmReset:
             self._node.warn(f"{topics.RESET_SCENE} has failed: {answer.message if answer else 'no answer'}")
         if self._spent > self._patience:
             raise GraphError(
-                f"nobody has set the table within {self._patience:g} s; start again when somebody is there: the run goes on"
+                f"nobody has set the table within {self._patience:g} s; "
+                "start again when somebody is there: the run goes on"
             )
         if self._client is not None and now - self._asked_at > ASK_AGAIN and self._client.service_is_ready():
             self._asked_at = now
@@ -114,7 +115,7 @@ class ArmReset:
         if now - self._reminded_at > REMIND and (self._client is None or self._spent > REMIND):
             self._reminded_at = now
             self._node.get_logger().warning(
-                "set the table for the next episode, then press r, or: ros2 service call /scene_ready std_srvs/srv/Trigger"
+                "set the table for the next episode, then press r, or call the service scene_ready (std_srvs/Trigger)"
                 if self._client is None
                 else f"nobody answers on the service {topics.RESET_SCENE}"
             )

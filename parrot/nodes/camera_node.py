@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from rclpy.qos import qos_profile_sensor_data
+from rclpy.qos import ReliabilityPolicy, qos_profile_sensor_data
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CompressedImage, Image
 
@@ -78,15 +78,21 @@ class CameraNode(ManagedNode[CameraNodeConfig]):
         self.due = self.heard_at = self.told_at = time.monotonic()
         self.changed_at, self.digest = time.monotonic(), 0
         self.observations = self.create_publisher(Image, topics.OBSERVATION, topics.NEWEST)
-        # Not unpacked by the executor: most pictures are not used.
-        self.listen(self.kind, topic, self.on_picture, qos=qos_profile_sensor_data, raw=True)
         self.topic = self.resolve_topic_name(topic)
-        self.every(0.25, self.watch)
+        self.reliable = False
+        self.hear()
+        self.every(0.5, self.watch)
         self.get_logger().info(f"{self.topic} ({self.kind.__name__}), crop {self.crop or 'middle square'}")
 
     def activate(self) -> None:
         """Begins to count silence from here."""
         self.heard_at = self.changed_at = time.monotonic()
+
+    def hear(self) -> None:
+        """Subscribes, reliably if all who publish offer that."""
+        qos = topics.SENSOR if self.reliable else qos_profile_sensor_data
+        # Not unpacked by the executor: most pictures are not used.
+        self.pictures = self.create_subscription(self.kind, self.topic, self.guarded(self.on_picture), qos, raw=True)
 
     def on_picture(self, data: bytes) -> None:
         """Publishes what is seen, if it is time for it."""
@@ -105,25 +111,32 @@ class CameraNode(ManagedNode[CameraNodeConfig]):
             return
         if (digest := hash(image.tobytes())) != self.digest:
             self.digest, self.changed_at = digest, now
-        found = image_message(image, nanoseconds(message.header.stamp))
+        if not (stamp := nanoseconds(message.header.stamp)):
+            self.health.count("pictures without a stamp")
+            stamp = self.get_clock().now().nanoseconds
+        found = image_message(image, stamp)
         found.header.frame_id = message.header.frame_id
         self.observations.publish(found)
         self.health.count("observations")
         self.health.took("observe", time.monotonic() - now)
 
     def watch(self) -> None:
-        """Says so if the camera is silent or frozen."""
-        now = time.monotonic()
+        """Says so if the camera is silent or frozen; subscribes as the camera publishes."""
+        now, offers = time.monotonic(), self.get_publishers_info_by_topic(self.topic)
+        reliable = bool(offers) and all(o.qos_profile.reliability == ReliabilityPolicy.RELIABLE for o in offers)
+        if reliable != self.reliable:
+            self.reliable = reliable
+            self.destroy_subscription(self.pictures)
+            self.hear()
         if not self.active or now - self.told_at < REPEAT:
             return
         if now - self.heard_at > self.config.silence:
-            kinds = {
-                kind for info in self.get_publishers_info_by_topic(self.topic) for kind in [info.topic_type]
-            }
-            wrong = kinds - {f"sensor_msgs/msg/{self.kind.__name__}"}
-            reason = f"it is published as {', '.join(sorted(wrong))}" if wrong else f"{len(kinds)} nodes publish it"
+            wrong = {offer.topic_type for offer in offers} - {f"sensor_msgs/msg/{self.kind.__name__}"}
+            reason = f"it is published as {', '.join(sorted(wrong))}" if wrong else f"{len(offers)} nodes publish it"
             self.health.count("silences")
-            self.warn(f"no picture on {self.topic} for {now - self.heard_at:.1f} s ({reason}); is the camera's driver up?")
+            self.warn(
+                f"no picture on {self.topic} for {now - self.heard_at:.1f} s ({reason}); is the camera's driver up?"
+            )
         elif now - self.changed_at > self.config.frozen and self.health.counts["observations"]:
             self.health.count("freezes")
             self.warn(f"the picture on {self.topic} has not changed for {now - self.changed_at:.1f} s; is it frozen?")

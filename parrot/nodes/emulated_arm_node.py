@@ -7,62 +7,44 @@ table, and, with `operator` `scripted`, driving the arm.
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import threading
 import time
 from array import array
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Annotated, Any, Literal
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
-from rclpy.qos import qos_profile_sensor_data
-from sensor_msgs.msg import CompressedImage, Image, JointState
+from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import Bool, String
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
-from parrot.errors import ConfigError, SpaceError
+from parrot.errors import ConfigError, GraphError, SpaceError
 from parrot.nodes import topics
 from parrot.nodes.base import GraphNode, run
+from parrot.nodes.emulated_camera_node import CameraSettings
 from parrot.nodes.faults import Faults
-from parrot.nodes.messages import nanoseconds, time_message, vector_message
+from parrot.nodes.messages import nanoseconds, vector_message
 from parrot.nodes.parameters import Range
 from parrot.sim.config import load_robot, load_scene
 from parrot.sim.emulated import EmulatedArm
-from parrot.sim.emulated_camera import CameraProcess
 from parrot.sim.trajectory import Follower
 from parrot.spaces import ACTION_NAMES
 
 __all__ = ["EmulatedArmNode", "EmulatedArmNodeConfig", "main"]
 
-CONVERSIONS = {
-    "bgr8": cv2.COLOR_RGB2BGR,
-    "rgb8": None,
-    "bgra8": cv2.COLOR_RGB2BGRA,
-    "rgba8": cv2.COLOR_RGB2RGBA,
-    "mono8": cv2.COLOR_RGB2GRAY,
-    "jpeg": cv2.COLOR_RGB2BGR,
-    "png": cv2.COLOR_RGB2BGR,
-}
-"""Encoding -> OpenCV's conversion from RGB."""
-
-DRAWN = 4
-"""The picture is drawn with so many times fewer pixels along each side and enlarged: 160x120 takes 5 ms, 640x480 60."""
-
 
 @dataclass(frozen=True)
-class EmulatedArmNodeConfig:
+class EmulatedArmNodeConfig(CameraSettings):
     """Parameters of emulated_arm_node."""
 
     task: str = "grasp_cap"
     """The task whose objects stand on the table, a name that `parrot tasks` lists."""
-    robot: str = "emulated"
-    """The robot, a name in config/robots or the path of a YAML file; its driver section names the topics."""
-    seed: Annotated[int, Range(0, 2**31 - 1)] = 0
-    """Seed of the scenes, the noise, and the scripted operator."""
     operator: Literal["none", "scripted"] = "none"
     """Who answers each `camera/image` with an `action`: nobody here, or a scripted policy that sees everything."""
     joint_hz: Annotated[float, Range(1.0, 1000.0)] = 100.0
@@ -75,16 +57,6 @@ class EmulatedArmNodeConfig:
     """Seconds by which both may be longer, evenly distributed."""
     camera_hz: Annotated[float, Range(1.0, 120.0)] = 30.0
     """Pictures per second."""
-    camera_latency: Annotated[float, Range(0.0, 1.0)] = 0.015
-    """Seconds from a picture's stamp to its message, besides the few that drawing it takes."""
-    camera_noise: Annotated[float, Range(0.0, 50.0)] = 3.0
-    """Of each value of the picture, evenly distributed either way, in levels of 255."""
-    width: Annotated[int, Range(64, 1920)] = 640
-    """Of the picture, pixels."""
-    height: Annotated[int, Range(48, 1080)] = 480
-    """Of the picture, pixels."""
-    encoding: Literal["bgr8", "rgb8", "bgra8", "rgba8", "mono8", "jpeg", "png"] = "bgr8"
-    """Of the picture; jpeg and png are published as CompressedImage on the image topic with /compressed added."""
 
 
 class EmulatedArmNode(GraphNode[EmulatedArmNodeConfig]):
@@ -100,14 +72,12 @@ class EmulatedArmNode(GraphNode[EmulatedArmNodeConfig]):
         driver, camera = robot.driver, robot.camera
         if driver is None or driver.kind != "joint_trajectory" or driver.gripper is None or camera is None:
             raise ConfigError(
-                f"robot {robot.name}: only a driver of kind joint_trajectory with a gripper, and a camera, can be emulated; "
-                "use robot:=emulated, or give the YAML such sections `driver:` and `camera:`"
+                f"robot {robot.name}: only a joint_trajectory driver with a gripper, and a camera, can be emulated; "
+                "use robot:=emulated, or give its YAML such sections `driver:` and `camera:`"
             )
         self.arm = EmulatedArm(config.task, robot, load_scene(), config.seed)
-        self.camera = CameraProcess(config.robot, "tabletop", config.width // DRAWN, config.height // DRAWN)
+        self.camera = camera_process(config)
         self.rng = np.random.default_rng([config.seed, 2])
-        self.grain = np.random.default_rng([config.seed, 3])
-        self.picture: Image | CompressedImage | None = None
         self.faults = Faults()
         self.lock = threading.Lock()
         self.commands: deque[tuple[float, Follower, JointTrajectory]] = deque()
@@ -117,10 +87,6 @@ class EmulatedArmNode(GraphNode[EmulatedArmNodeConfig]):
         self.ending = threading.Event()
 
         self.joints = self.create_publisher(JointState, driver.joint_states, 10)
-        raw = camera.topic.removesuffix("/compressed")
-        compressed = config.encoding in ("jpeg", "png")
-        topic, kind = (f"{raw}/compressed", CompressedImage) if compressed else (raw, Image)
-        self.images = self.create_publisher(kind, topic, topics.RELIABLE1)
         self.successes = self.create_publisher(Bool, topics.SUCCESS, 10)
         self.listen(JointTrajectory, driver.command, self.receiver(self.arm.arm), qos=10)
         self.listen(JointTrajectory, driver.gripper.topic, self.receiver(self.arm.gripper), qos=10)
@@ -197,37 +163,18 @@ class EmulatedArmNode(GraphNode[EmulatedArmNodeConfig]):
         self.health.count("joint states")
 
     def film(self) -> None:
-        """One picture."""
+        """Asks the camera for a picture of this moment."""
         with self.lock:
-            snapshot, stamp = self.arm.snapshot(), self.stamp()
-        begin = time.monotonic()
-        if not self.faults.freeze_camera or self.picture is None:
-            self.picture = self.encode(self.camera.picture(snapshot))
-        self.health.took("draw", time.monotonic() - begin)
-        time.sleep(self.config.camera_latency)
-        if not self.faults.no_camera:
-            self.picture.header.stamp = time_message(stamp)
-            self.picture.header.frame_id = "camera_optical_frame"
-            self.images.publish(self.picture)
-            self.health.count("pictures")
-
-    def encode(self, rgb: NDArray[np.uint8]) -> Image | CompressedImage:
-        """The picture, enlarged, as a message."""
-        config = self.config
-        # Without noise a camera in front of an arm at rest would look frozen.
-        level = config.camera_noise
-        noisy = rgb + self.grain.uniform(-level, level, rgb.shape).astype(np.float32)
-        rgb = np.clip(noisy, 0, 255).astype(np.uint8)
-        large = cv2.resize(rgb, (config.width, config.height), interpolation=cv2.INTER_LINEAR)
-        code = CONVERSIONS[config.encoding]
-        pixels = large if code is None else cv2.cvtColor(large, code)
-        if config.encoding in ("jpeg", "png"):
-            data = cv2.imencode(f".{config.encoding}", pixels)[1]
-            return CompressedImage(format=f"bgr8; {config.encoding} compressed bgr8", data=array("B", data.tobytes()))
-        message = Image(width=config.width, height=config.height, encoding=config.encoding)
-        message.step = pixels.nbytes // config.height
-        message.data = array("B", pixels.tobytes())
-        return message
+            shown, stamp = self.arm.snapshot(), self.stamp()
+        if self.faults.no_camera:
+            return
+        wanted = {"stamp": stamp, "frozen": self.faults.freeze_camera, "shown": asdict(shown)}
+        assert self.camera.stdin is not None
+        try:
+            self.camera.stdin.write(json.dumps(wanted).encode() + b"\n")
+            self.camera.stdin.flush()
+        except OSError as error:
+            raise GraphError(f"the emulated camera, process {self.camera.pid}, has died; start again") from error
 
     def repeat(self, work: Callable[[], None], rate: float) -> None:
         """Does it at this rate until the node ends; what it raises ends the node."""
@@ -280,10 +227,18 @@ class EmulatedArmNode(GraphNode[EmulatedArmNodeConfig]):
     def close(self) -> None:
         """Ends physics and camera."""
         self.ending.set()
-        self.camera.close()
         for thread in self.threads:
             thread.join()
+        self.camera.communicate(timeout=5.0)
         self.arm.close()
+
+
+def camera_process(config: EmulatedArmNodeConfig) -> subprocess.Popen[bytes]:
+    """The camera's driver, which takes lines on its standard input."""
+    words = [sys.executable, "-m", "parrot.nodes.emulated_camera_node", "--ros-args"]
+    for field in fields(CameraSettings):
+        words += ["-p", f"{field.name}:={json.dumps(getattr(config, field.name))}"]
+    return subprocess.Popen(words, stdin=subprocess.PIPE)
 
 
 def main() -> None:

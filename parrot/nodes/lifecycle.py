@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol, TypeVar, cast
 
 from rclpy.lifecycle import LifecycleNodeMixin, LifecycleState, TransitionCallbackReturn
@@ -18,7 +19,7 @@ class _Autostart(Protocol):
     autostart: bool
 
 
-class ManagedNode(LifecycleNodeMixin, GraphNode[Config]):  # type: ignore[misc]
+class ManagedNode(LifecycleNodeMixin, GraphNode[Config]):
     """Subclasses say what `configure`, `activate` and `deactivate` mean; the configuration has `autostart`.
 
     What `configure` makes of publishers, subscriptions, services, clients and timers is destroyed by the transition
@@ -82,7 +83,7 @@ class ManagedNode(LifecycleNodeMixin, GraphNode[Config]):  # type: ignore[misc]
         return [*self.publishers, *self.subscriptions, *self.services, *self.clients, *self.timers]
 
     def _let_go(self) -> None:
-        ways = (
+        ways: tuple[tuple[Iterable[Any], Callable[[Any], object]], ...] = (
             (self.publishers, self.destroy_publisher),
             (self.subscriptions, self.destroy_subscription),
             (self.services, self.destroy_service),

@@ -77,7 +77,9 @@ class Operator:
         if self._by_topic and now - heard_at > FRESH:
             if now - self._warned_at > 2.0:
                 self._warned_at = now
-                self._node.warn(f"nobody says on {topics.SUCCESS} whether the task is done; the steps count as not done")
+                self._node.warn(
+                    f"nobody says on {topics.SUCCESS} whether the task is done; the steps count as not done"
+                )
             level = False
         return (succeeded or level) and not failed, failed
 

@@ -60,7 +60,9 @@ class EmulatedArm:
         self.world = World(robot, scene)
         self.rng = np.random.default_rng(seed)
         self.arm = Follower(robot.arm_joints, self.positions()[: len(robot.arm_joints)])
-        command = (robot.driver and robot.driver.gripper) or GripperCommand("", robot.gripper.open, robot.gripper.closed)
+        command = (robot.driver and robot.driver.gripper) or GripperCommand(
+            "", robot.gripper.open, robot.gripper.closed
+        )
         self._numbers = np.array([[command.closed, command.open], [robot.gripper.closed, robot.gripper.open]])
         self.gripper = Follower([command.joint or robot.gripper.joints[0]], [command.open])
         """In the driver's numbers."""

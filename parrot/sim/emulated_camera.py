@@ -1,96 +1,57 @@
-"""The emulated arm's camera in a process of its own: drawing holds Python's lock, and physics must not wait for it.
+"""What the emulated arm's camera sees, drawn from a snapshot in a process of its own.
 
-`python -m parrot.sim.emulated_camera ROBOT SCENE WIDTH HEIGHT` reads a snapshot as a line of JSON and answers with the
-picture's raw RGB bytes. It ends when its input does, and so with whoever started it.
+Drawing holds Python's lock, and physics must not wait for it.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import json
-import os
-import signal
-import subprocess
-import sys
-from typing import IO
-
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from parrot.errors import ParrotError
-from parrot.sim.config import load_robot, load_scene
+from parrot.sim.config import RobotConfig, SceneConfig
 from parrot.sim.emulated import Snapshot
 from parrot.sim.objects.catalogue import load_catalogue
 from parrot.sim.world import World
 
-__all__ = ["CameraProcess"]
+__all__ = ["EmulatedCamera"]
+
+_COARSER = 4
+"""The picture is drawn with so many times fewer pixels along each side and enlarged: 160x120 takes 4 ms, 640x480 57."""
 
 
-class CameraProcess:
-    """The other end: draws a snapshot in the process.
+class EmulatedCamera:
+    """A camera with a sensor's noise, whose middle square shows what the simulator's own camera does.
 
     Args:
-        robot: a name in `config/robots` or the path of a YAML file.
-        scene: a name in `sim/scenes` or the path of a YAML file.
-        width: pixels; the picture's height spans what the simulator's own square picture shows.
-        height: pixels.
+        robot: the arm.
+        scene: what stands around it.
+        size: width and height of the pictures, pixels.
+        noise: of each value, evenly distributed either way, in levels of 255; without any, an arm at rest looks frozen.
+        seed: of the noise.
     """
 
-    def __init__(self, robot: str, scene: str, width: int, height: int) -> None:
-        self.shape = (height, width, 3)
-        words = [sys.executable, "-m", "parrot.sim.emulated_camera", robot, scene, str(width), str(height)]
-        self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    def __init__(
+        self, robot: RobotConfig, scene: SceneConfig, size: tuple[int, int], noise: float, seed: int = 0
+    ) -> None:
+        self._world, self._catalogue = World(robot, scene), load_catalogue()
+        self._size, self._noise, self._rng = size, noise, np.random.default_rng(seed)
+        self._placed = 0
 
-    def picture(self, snapshot: Snapshot) -> NDArray[np.uint8]:
-        """What the camera sees: (height, width, 3) uint8 RGB. Blocks, without holding Python's lock.
-
-        Raises:
-            ParrotError: the process has died.
-        """
-        assert self.process.stdin is not None and self.process.stdout is not None
-        data = b""
-        try:
-            self.process.stdin.write(json.dumps(dataclasses.asdict(snapshot)).encode() + b"\n")
-            self.process.stdin.flush()
-            data = self.process.stdout.read(int(np.prod(self.shape)))
-        except (OSError, ValueError):
-            pass
-        if len(data) != np.prod(self.shape):
-            raise ParrotError(f"the emulated camera's process {self.process.pid} has ended; start the node again")
-        return np.frombuffer(data, np.uint8).reshape(self.shape)
-
-    def close(self) -> None:
-        """Ends the process."""
-        self.process.kill()
-        self.process.wait()
-
-
-def serve(robot: str, scene: str, width: int, height: int, requests: IO[bytes], answers: IO[bytes]) -> None:
-    """Draws until there are no more requests."""
-    world, catalogue, placed = World(load_robot(robot), load_scene(scene)), load_catalogue(), 0
-    for line in requests:
-        shown = Snapshot(**json.loads(line))
-        if shown.scene != placed:
-            world.place([(catalogue[name], (x, y), yaw) for name, x, y, yaw in shown.objects], home=False)
-            placed = shown.scene
+    def picture(self, shown: Snapshot) -> NDArray[np.uint8]:
+        """The picture (height, width, 3) uint8 RGB."""
+        world = self._world
+        if shown.scene != self._placed:
+            world.place([(self._catalogue[name], (x, y), yaw) for name, x, y, yaw in shown.objects], home=False)
+            self._placed = shown.scene
         world.arm.set_joints(shown.joints)
         world.set_bodies(shown.bodies)
-        answers.write(world.camera.wide(width, height).tobytes())
-        answers.flush()
+        width, height = self._size
+        drawn = world.camera.wide(width // _COARSER, height // _COARSER)
+        grain = self._rng.uniform(-self._noise, self._noise, drawn.shape).astype(np.float32)
+        noisy = np.clip(drawn + grain, 0, 255).astype(np.uint8)
+        return np.asarray(cv2.resize(noisy, self._size, interpolation=cv2.INTER_LINEAR), np.uint8)
 
-
-def main() -> None:
-    """Serves standard input and output."""
-    # Ctrl-C in a terminal reaches the whole process group; this process ends with its parent.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what the physics engine prints must not get among the pictures
-    robot, scene, width, height = sys.argv[1:]
-    try:
-        serve(robot, scene, int(width), int(height), sys.stdin.buffer, answers)
-    except BrokenPipeError:
-        os._exit(0)
-
-
-if __name__ == "__main__":
-    main()
+    def close(self) -> None:
+        """Ends the physics client."""
+        self._world.close()

@@ -29,8 +29,7 @@ def met(world: World, task: Task, scene: Scene) -> bool:
         assert scene.container is not None
         return placed_in(world, scene.target, scene.container)
     return any_lifted(world) or (
-        scene.container is not None
-        and any(placed_in(world, name, scene.container) for name in _graspable(world))
+        scene.container is not None and any(placed_in(world, name, scene.container) for name in _graspable(world))
     )
 
 

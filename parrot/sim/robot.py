@@ -120,7 +120,7 @@ class Arm:
     def _drive(self, joints: list[float]) -> None:
         self.follow(joints, self.config.gripper.closed if self.closing else self.config.gripper.open)
 
-    def follow(self, joints: Sequence[float], finger: float) -> None:
+    def follow(self, joints: Sequence[float] | NDArray[np.float64], finger: float) -> None:
         """Aims the motors at joints (rad) and at a position of the fingers (m or rad), as a driver of joints does."""
         gripper = self.config.gripper
         pybullet.setJointMotorControlArray(

@@ -50,7 +50,7 @@ class Follower:
             now: seconds, of any clock that does not jump.
 
         Raises:
-            SpaceError: other joints, no point, points of another length, or times that do not increase; nothing changes.
+            SpaceError: other joints, no point, points of another length, or times that go back; nothing changes.
         """
         if sorted(names) != sorted(self.names):
             raise SpaceError(f"trajectory is for joints {', '.join(names) or 'none'}; send {', '.join(self.names)}")
@@ -58,7 +58,9 @@ class Follower:
             raise SpaceError(f"trajectory has points of {[len(p) for p in points]} positions; send {len(self.names)}")
         table, times = np.array(points, dtype=np.float64), np.array(seconds, dtype=np.float64)
         if not np.isfinite(table).all() or not (np.diff(np.r_[0.0, times]) >= 0).all():
-            raise SpaceError("trajectory has positions that are not finite or times that go back; send increasing times")
+            raise SpaceError(
+                "trajectory has positions that are not finite or times that go back; send increasing times"
+            )
         start = self.set_point(now)
         order = [list(names).index(name) for name in self.names]
         self._times = now + np.r_[0.0, times]
