@@ -51,13 +51,13 @@ def generate_launch_description() -> LaunchDescription:
             "reward",
             default_value=emulated("topic", "operator"),
             choices=["operator", "topic"],
-            description="Who says that the task is done: the operator (key s, service), or the topic `success`.",
+            description="Who says that the task is done: the operator (operator_node, service), or the topic success.",
         ),
         DeclareLaunchArgument(
             "scene",
             default_value=emulated("service", "operator"),
             choices=["operator", "service", "none"],
-            description="Who sets the table: the operator (key r, service), the service reset_scene, or nobody.",
+            description="Who sets the table: the operator (operator_node, service), the service reset_scene, or nobody.",
         ),
         DeclareLaunchArgument(
             "operator",

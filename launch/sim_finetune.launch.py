@@ -12,6 +12,9 @@ from launch_ros.parameter_descriptions import ParameterValue
 
 PARAMETERS = str(Path(__file__).resolve().parent.parent / "config" / "nodes.yaml")
 
+RENDERER = "pybullet-tiny"
+"""Noted in the bag; a test holds it against the simulator."""
+
 ARGUMENTS = [
     # name, default, description; the defaults of a run's settings are those of parrot.rl.settings, which a test holds
     ("task", "grasp_cap", "The task; `parrot tasks` lists all."),
@@ -93,7 +96,8 @@ def generate_launch_description() -> LaunchDescription:
     prior = {name: argument(name) for name in ("prior", "robot")}
     for parameters in (learner, world, prior):
         parameters["recorded"] = argument("record", bool)
-    bag = {name: argument(name) for name in ("bag", "task", "robot")}
+    bag: dict[str, Any] = {name: argument(name) for name in ("bag", "task", "robot")}
+    bag["renderer"] = RENDERER
     with_prior = IfCondition(PythonExpression(["'", LaunchConfiguration("algo"), "' != 'sac'"]))
     return LaunchDescription(
         [

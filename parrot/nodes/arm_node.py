@@ -47,9 +47,9 @@ class ArmNodeConfig:
     task: str = ""
     """The task, for the log; the objects are on the table."""
     reward: Literal["operator", "topic"] = "operator"
-    """Who says that the task is done: the operator (service `success`, key s), or the topic `success`."""
+    """Who says that the task is done: the operator (key s of operator_node, service), or the topic `success`."""
     scene: Literal["operator", "service", "none"] = "operator"
-    """Who sets the table between episodes: the operator, then key r or service `scene_ready`; the service
+    """Who sets the table between episodes: the operator (then key r, or service `scene_ready`); the service
     `reset_scene`; or nobody, and the next episode begins at once."""
     terminate_on_success: bool = True
     """End an episode on the first step that meets the task's objective, else always after 25 steps."""
@@ -87,7 +87,7 @@ class ArmNode(ManagedNode[ArmNodeConfig]):
         config, robot = self.config, load_robot(self.config.robot)
         self.period = 1 / robot.control_hz
         self.link = DriverLink(self, robot)
-        self.operator = Operator(self, config.reward == "topic", self.on_key)
+        self.operator = Operator(self, config.reward == "topic", self.on_word)
         self.reset = ArmReset(self, self.link, self.operator, config.scene, config.home_timeout, config.scene_timeout)
         self.newest: tuple[int, Image, float] | None = None
         self.shown: Image | None = None
@@ -107,6 +107,7 @@ class ArmNode(ManagedNode[ArmNodeConfig]):
         # A driver that publishes under this very name is heard by all without us.
         own_states = self.resolve_topic_name(topics.JOINT_STATES) != self.link.topic
         self.states = self.create_publisher(JointState, topics.JOINT_STATES, topics.LOOP) if own_states else None
+        self.executed = self.create_publisher(JointState, topics.ACTION_EXECUTED, topics.LOOP)
         self.listen(JointState, topics.ACTION, self.on_action)
         self.listen(Image, topics.OBSERVATION, self.on_observation, qos=topics.NEWEST)
         self.listen(Bool, topics.ESTOP, self.on_estop_topic, qos=10)
@@ -215,11 +216,12 @@ class ArmNode(ManagedNode[ArmNodeConfig]):
             self.warn(f"an action came {now - self.shown_at:.1f} s after its image; the episode ends")
             self.broken = True
             return
-        self.link.send(self.link.core.act(action, now))
+        done = self.link.act(action)
         self.acted_at = time.monotonic()
         self.state = "acted"
         self.health.count("steps")
         self.latencies.append(self.acted_at - self.shown_at)
+        self.executed.publish(vector_message(ACTION_NAMES, done, self.stamp))
 
     def conclude(self, success: bool, failed: bool) -> None:
         """Publishes the outcome of the step; after an episode's last one the reset begins."""
@@ -299,8 +301,8 @@ class ArmNode(ManagedNode[ArmNodeConfig]):
         response.success, response.message = True, "stopped" if self.estopped else "released"
         return response
 
-    def on_key(self, word: str) -> None:
-        """The keys that stop and pause."""
+    def on_word(self, word: str) -> None:
+        """The operator stops the arm, or pauses, or goes on."""
         if word == "estop":
             self.stop()
         else:

@@ -1,8 +1,8 @@
-"""The person beside the arm, as services, keys and topics: is it done, is the table set, stop, go on.
+"""The person beside the arm, as services and topics: is it done, is the table set, stop, go on.
 
 Who says that the task is done (paper, section 5: a reward of 1 when the objective is met) is the parameter `reward`:
-`operator` by service or key; `topic` by a node that publishes `success` all the time, as the emulated arm and a
-classifier do. Service and key are heard in either case.
+`operator` by service or word; `topic` by a node that publishes `success` all the time, as the emulated arm and a
+classifier do. Service, word and teleop_node's marker are heard in either case.
 """
 
 from __future__ import annotations
@@ -14,13 +14,16 @@ from typing import Any
 from std_msgs.msg import Bool, String
 from std_srvs.srv import Trigger
 
+from parrot.errors import SpaceError
 from parrot.nodes import topics
 from parrot.nodes.base import GraphNode
 
-__all__ = ["KEYS", "Operator"]
+__all__ = ["WORDS", "Operator"]
 
-KEYS = {"s": "success", "f": "failure", "r": "scene_ready", "p": "pause", "e": "estop"}
-"""Key -> what it means. Letting go of an e-stop takes the service."""
+NOTED = ("success", "failure", "scene_ready")
+
+WORDS = (*NOTED, "pause", "estop")
+"""What the operator says. Letting go of an e-stop takes the service."""
 
 FRESH = 0.5
 """Seconds for which what `success` last said is believed."""
@@ -35,9 +38,10 @@ class Operator:
         self._succeeded = self._failed = self._ready = False
         self._level = (-FRESH, False)
         self._warned_at = 0.0
-        for name in ("success", "failure", "scene_ready"):
+        for name in NOTED:
             node.create_service(Trigger, name, node.guarded(self._service(name)))
-        node.listen(String, topics.KEY, self._on_key, qos=10)
+        node.listen(String, topics.OPERATOR, self._on_word, qos=10)
+        node.listen(String, topics.MARKER, self._on_marker)
         if by_topic:
             node.listen(Bool, topics.SUCCESS, self._on_success, qos=10)
 
@@ -49,14 +53,19 @@ class Operator:
 
         return answer
 
-    def _on_key(self, message: String) -> None:
-        word = KEYS.get(message.data.strip().lower()[:1])
-        if word is None:
-            self._node.health.count("keys without a meaning")
-        elif word in ("pause", "estop"):
-            self._act(word)
-        else:
+    def _on_word(self, message: String) -> None:
+        word = message.data.strip()
+        if word not in WORDS:
+            self._node.refuse("word", SpaceError(f"operator says {word!r}; it may be {', '.join(WORDS)}"))
+        elif word in NOTED:
             self.say(word)
+        else:
+            self._act(word)
+
+    def _on_marker(self, message: String) -> None:
+        """What teleop_node says of an episode to the recorder."""
+        if message.data in ("success", "failure"):
+            self.say(message.data)
 
     def _on_success(self, message: Bool) -> None:
         self._level = (time.monotonic(), bool(message.data))

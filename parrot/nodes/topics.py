@@ -5,29 +5,19 @@ from __future__ import annotations
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 
 __all__ = [
-    "ACTION",
-    "CLOCK",
-    "DIAGNOSTICS",
-    "ESTOP",
-    "FAULT",
-    "IMAGE",
-    "JOINT_STATES",
-    "KEY",
-    "LATENT",
-    "LOOP",
-    "NEWEST",
-    "OBSERVATION",
-    "OUTCOME",
-    "RESET_SCENE",
-    "SENSOR",
-    "SUCCESS",
-]
+    "ACTION", "ACTION_EXECUTED", "CLOCK", "DIAGNOSTICS", "ESTOP", "FAULT", "IMAGE", "JOINT_STATES", "JOY", "LATENT",
+    "LOOP", "MARKER", "NEWEST", "OBSERVATION", "OPERATOR", "OUTCOME", "RESET_SCENE", "SENSOR", "SUCCESS",
+]  # fmt: skip
 
 IMAGE = "camera/image"
 LATENT = "latent"
 ACTION = "action"
+ACTION_EXECUTED = "action_executed"
+"""What the arm did of an action that came from outside: after limits, and only if it did."""
 OUTCOME = "outcome"
 JOINT_STATES = "joint_states"
+MARKER = "marker"
+JOY = "joy"
 CLOCK = "/clock"
 DIAGNOSTICS = "/diagnostics"
 
@@ -39,8 +29,8 @@ RESET_SCENE = "reset_scene"
 """Service of whoever sets the table."""
 ESTOP = "estop"
 """Topic and service."""
-KEY = "operator/key"
-"""What the operator presses: docs/parts/real_arm.md lists the keys."""
+OPERATOR = "operator"
+"""What the operator says to arm_node: a word of `parrot.nodes.operator.WORDS`."""
 FAULT = "emulated/fault"
 """What is to go wrong with the emulated arm."""
 

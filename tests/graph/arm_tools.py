@@ -57,6 +57,10 @@ class ArmSpy(Spy):
         self.node.create_subscription(JointTrajectory, driver.command, self._command, 100)
         self.node.create_subscription(JointState, driver.joint_states, self._joints, qos_profile_sensor_data)
         self.node.create_subscription(Image, topics.IMAGE, self._answer, topics.LOOP)
+        self.told: list[tuple[int, list[str], list[float]]] = []
+        """What arm_node says of each action: its stamp, names and values."""
+        self.node.create_subscription(JointState, topics.ACTION_EXECUTED, self._keep(self.told), topics.LOOP)
+        self.words = self.node.create_publisher(String, topics.OPERATOR, 10)
         self.faults = self.node.create_publisher(String, topics.FAULT, 10)
         self.stops = self.node.create_publisher(Bool, topics.ESTOP, 10)
 
@@ -77,6 +81,7 @@ class ArmSpy(Spy):
     def forget(self) -> None:
         super().forget()
         self.wire.clear()
+        self.told.clear()
         self.path.clear()
 
     def says(self, name: str) -> str:
@@ -93,6 +98,10 @@ class ArmSpy(Spy):
     def fault(self, words: str) -> None:
         self.wait(lambda: self.faults.get_subscription_count() > 0, what="the emulated arm")
         self.faults.publish(String(data=words))
+
+    def say(self, word: str) -> None:
+        self.wait(lambda: self.words.get_subscription_count() > 0, what="arm_node")
+        self.words.publish(String(data=word))
 
     def estop(self, latched: bool) -> None:
         assert self.call(SetBool, "estop", SetBool.Request(data=latched)).success

@@ -1,4 +1,4 @@
-"""The arm's nodes on real DDS against the emulated arm: the loop keeps its rate, and whatever fails, the arm is still."""
+"""The arm's nodes on real DDS against the emulated arm: the loop keeps its rate; whatever fails, the arm is still."""
 
 from __future__ import annotations
 
@@ -57,8 +57,33 @@ def test_an_episode_keeps_its_rate_and_has_the_simulators_messages(spy):
     assert np.median(np.diff(stamps)) / 1e9 == pytest.approx(PERIOD, abs=0.035)  # the camera's pictures are 33 ms apart
     assert (stamps[-1] - stamps[0]) / 1e9 == pytest.approx(PERIOD * (EPISODE_STEPS - 1), rel=0.2)
     spy.wait(lambda: spy.says("image to command, p50 and p99 in ms"), what="latencies")
+    # What the arm was told, for the recorder: of small steps, all.
+    told = dict((stamp, values) for stamp, _, values in spy.told)
+    asked = dict((stamp, values) for stamp, _, values in spy.vectors[topics.ACTION])
+    assert set(stamps) <= set(told)
+    assert np.median([np.abs(np.subtract(told[s], asked[s])).max() for s in stamps]) < 1e-9
     median, _ = map(float, spy.says("image to command, p50 and p99 in ms").split())
     assert median < 30
+
+
+def test_what_the_limits_leave_of_an_action_is_said(spy):
+    spy.policy = lambda stamp: np.array([0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0])
+    spy.wait(lambda: spy.counted("safety: workspace"), what="the workspace's edge")  # 0.24 m away: seven steps
+    spy.spin(1.0)
+    spy.policy = None
+    sideways = [values[1] for _, _, values in spy.told]
+    assert max(sideways) > 0.9
+    assert abs(sideways[-1]) < 0.1
+
+
+def test_the_operators_words_are_heard(spy):
+    spy.say("success")
+    spy.run(lambda: any(outcome.terminated and outcome.success for _, outcome in spy.outcomes()), "the end")
+    spy.say("nonsense")
+    spy.wait(lambda: spy.counted("word refused"), what="the refusal")
+    spy.say("estop")
+    spy.wait(lambda: spy.says("stopped") == "estop", what="the stop")
+    spy.estop(False)
 
 
 def test_no_command_reaches_further_than_one_control_step(spy):

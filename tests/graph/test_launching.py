@@ -83,12 +83,30 @@ def test_the_defaults_of_the_launch_file_are_those_of_the_run():
     assert compared >= 10
 
 
+def test_the_defaults_of_record_launch_are_those_of_the_recorder():
+    from parrot.nodes.recorder_config import RecorderNodeConfig
+
+    known = {**vars(RecorderNodeConfig()), "bag": "data/bag"}
+    written = {a.name: a.default_value for a in declared(load(find("record.launch.py"))) if a.name in known}
+    assert len(written) == 9
+    assert written == {name: str(known[name]) for name in written}
+
+
+@pytest.mark.parametrize("name", ["collect.launch.py", "sim_finetune.launch.py"])
+def test_bags_of_the_simulator_say_what_drew_their_images(name):
+    from parrot.sim.camera import RENDERER
+
+    nodes = plan_of(find(name), *(["record:=true"] if "finetune" in name else [])).nodes
+    (recorder,) = (node for node in nodes if node.executable == "recorder_node")
+    assert f'renderer:="{RENDERER}"' in recorder.arguments
+
+
 def test_the_parameter_file_names_only_parameters_that_there_are():
     from parrot.nodes.arm_node import ArmNodeConfig
     from parrot.nodes.camera_node import CameraNodeConfig
     from parrot.nodes.emulated_arm_node import EmulatedArmNodeConfig
     from parrot.nodes.prior_node import PriorNodeConfig
-    from parrot.nodes.recorder_node import RecorderNodeConfig
+    from parrot.nodes.recorder_config import RecorderNodeConfig
     from parrot.nodes.rl_node import RLNodeConfig
     from parrot.nodes.sim_node import SimNodeConfig
     from parrot.rl.settings import FineTuneConfig

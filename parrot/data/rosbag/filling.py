@@ -13,8 +13,9 @@ from parrot.data.rosbag.actions import ActionSource
 from parrot.data.rosbag.clock import epochs_of
 from parrot.data.rosbag.images import to_rgb
 from parrot.data.rosbag.mapping import Mapping
-from parrot.data.rosbag.pairing import Candidate
+from parrot.data.rosbag.pairing import DAMAGED_MESSAGE, Candidate
 from parrot.data.rosbag.reader import Bag
+from parrot.data.rosbag.storage import ALL
 from parrot.data.rosbag.survey import Survey, Track
 from parrot.errors import DatasetError, SpaceError
 from parrot.observe import observe
@@ -79,16 +80,13 @@ class _Filler:
             self.wanted[topic] += 1
 
     def take(self, topic: str, place: int, data: bytes | memoryview) -> None:
-        """Decodes or feeds a message, if a candidate needs it."""
-        if not self.wanted[topic][place]:
-            return
+        """Decodes or feeds a message that a candidate needs."""
         try:
             message = self.bag.deserialise(topic, data)
             if topic == self.topic:
                 self.frames[place] = observe(to_rgb(message), self.mapping.image.crop)
         except (DatasetError, SpaceError) as error:
             self.broken[f"{topic}: {str(error).removeprefix(f'{self.bag.path}: ')}"] += 1
-            self.frames.setdefault(place, None)
             return
         if self.source and topic in self.tracks:
             self.source.feed(topic, message, int(self.tracks[topic].time(self.mapping)[place]))
@@ -99,15 +97,18 @@ class _Filler:
             return None
         images = np.zeros((len(c), *IMAGE_SHAPE), np.uint8)
         there = np.ones(len(c), bool) if c.image_there is None else c.image_there.copy()
+        damaged = False
         for step, place in enumerate(c.images.tolist()):
             if (frame := self.frames.get(place)) is None:
-                there[step] = False
+                there[step], damaged = False, True
             else:
                 images[step] = frame
         for place in np.unique(c.images).tolist():
             self.wanted[self.topic][place] -= 1
             if not self.wanted[self.topic][place]:
                 self.frames.pop(place, None)
+        if c.whole and damaged:
+            c.why = DAMAGED_MESSAGE
         c.image_there = there
         if self.source is None:
             asked = np.zeros((len(c), ACTION_DIM)) if c.actions is None else c.actions
@@ -143,11 +144,16 @@ def fill(
     seen = dict.fromkeys(tracks, 0)
     epochs = {topic: epochs_of(track.order, cuts) for topic, track in tracks.items()}
     epoch, done = 0, 0
-    for part in bag.parts(set(tracks)):
+
+    def need(topic: str) -> int:
+        seen[topic] += 1
+        # A bag that is being recorded may have grown since.
+        return ALL if seen[topic] <= len(tracks[topic]) and filler.wanted[topic][seen[topic] - 1] else 0
+
+    for part in bag.parts(set(tracks), need):
         for topic, _, data in part:
-            place = seen[topic]
-            seen[topic] += 1
-            if place >= len(tracks[topic]):  # the bag has grown since
+            place = seen[topic] - 1
+            if place >= len(tracks[topic]):
                 continue
             order = int(tracks[topic].order[place])
             while done < len(found) and filler.last[id(found[done])] < order:
@@ -159,7 +165,8 @@ def fill(
                 epoch = int(epochs[topic][place])
                 if source:
                     source.forget(None)
-            filler.take(topic, place, data)
+            if filler.wanted[topic][place]:
+                filler.take(topic, place, data)
             if progress and order % EVERY == 0:
                 progress(order)
     for number in range(done, len(found)):

@@ -12,18 +12,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from parrot.data.rosbag.clock import clock_cuts, epochs_of, skew
+from parrot.data.rosbag.clock import Latency, clock_cuts, epochs_of
 from parrot.data.rosbag.episodes import DISCARDED, UNBEGUN, UNFINISHED, Segment, discards, segments
 from parrot.data.rosbag.mapping import Mapping
 from parrot.data.rosbag.survey import DAMAGED, Survey, Track
 from parrot.spaces import ACTION_DIM, OUTCOME_NAMES
 
-__all__ = ["Candidate", "candidates"]
+__all__ = ["DAMAGED_MESSAGE", "Candidate", "candidates"]
 
 NO_ACTION = "an action is missing in it"
 NO_IMAGE = "an image is missing in it"
 NO_OUTCOME = "an outcome is missing in it"
 GAP = "it has a gap"
+DAMAGED_MESSAGE = "a message in it is damaged"
 SKEWED = "the clocks of its topics differ"
 
 
@@ -76,8 +77,8 @@ def candidates(survey: Survey, mapping: Mapping, hz: float, others: Sequence[Tra
             found = [_exact(survey, mapping, part, actions[part.epoch]) for part in parts]
         else:
             found = [_resample(survey, mapping, part, hz, actions[part.epoch]) for part in parts]
-        for candidate in (c for c in found if not c.why and mapping.pairing == "resample" and mapping.time == "header"):
-            candidate.why = _skewed(survey, mapping, candidate, others)
+            if mapping.time == "header":
+                _drop_skewed(survey, mapping, found, others)
     if mapping.episodes.by != "markers":
         begins = np.array([survey.image.receive[c.images[0]] if len(c) else 0 for c in found], np.int64)
         for i in discards(survey, begins):
@@ -146,21 +147,21 @@ class _Actions:
 
     def __init__(self, track: Track, mapping: Mapping, here: NDArray[np.bool_]) -> None:
         mine = np.flatnonzero(here)
-        if len(mine):
-            mine = mine[np.isfinite(track.values[mine]).all(axis=1)]
         time = track.exact if mapping.pairing == "exact" else track.time(mapping)
         mine = mine[np.argsort(time[mine], kind="stable")]
         self.when = time[mine]
         self.values: NDArray[np.float64] = track.values[mine] if len(mine) else np.zeros((0, ACTION_DIM))
 
     def since(self, times: NDArray[np.int64], within: int) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """The first action at or after each of the times, (T, 7), and whether it came within so many ns, (T,)."""
+        """The first action at or after each time, (T, 7), and whether it came within so many ns and whole, (T,)."""
         if not len(self.when):
             return np.zeros((len(times), ACTION_DIM)), np.zeros(len(times), bool)
         place = np.searchsorted(self.when, times, side="left")
         there = place < len(self.when)
         place = np.minimum(place, len(self.when) - 1)
-        return self.values[place], there & (self.when[place] - times <= within)
+        values = self.values[place]
+        whole = np.asarray(np.isfinite(values).all(axis=1))
+        return np.where(whole[:, None], values, 0.0), there & whole & (self.when[place] - times <= within)
 
 
 def _exact(survey: Survey, mapping: Mapping, part: Segment, actions: _Actions) -> Candidate:
@@ -196,7 +197,9 @@ def _resample(survey: Survey, mapping: Mapping, part: Segment, hz: float, action
         found.why = GAP
     if mapping.recorded:
         # After the image, not after the step's beginning: where a loop answers images, that is the answer to this one.
-        found.actions, found.action_there = actions.since(stamps, tolerance)
+        # An image that serves again has had its answer.
+        again = np.append(False, np.diff(index) == 0)
+        found.actions, found.action_there = actions.since(np.where(again, borders[:-1], stamps), tolerance)
     return found
 
 
@@ -211,11 +214,13 @@ def _verdict(survey: Survey, mapping: Mapping, part: Segment) -> bool | None:
     return part.success
 
 
-def _skewed(survey: Survey, mapping: Mapping, candidate: Candidate, others: Sequence[Track]) -> str | None:
-    """Why the clocks of the candidate's topics cannot be compared."""
-    if not len(candidate):
-        return None
-    order = survey.image.order[candidate.images]
-    tracks = [*others, *([survey.action] if mapping.recorded else [])]
-    differ = max((skew(survey.image, t, int(order.min()), int(order.max())) for t in tracks), default=0)
-    return SKEWED if differ > mapping.jump * 1e9 else None
+def _drop_skewed(survey: Survey, mapping: Mapping, found: Sequence[Candidate], others: Sequence[Track]) -> None:
+    """Drops candidates in which the clocks of their topics cannot be compared."""
+    image = Latency(survey.image)
+    tracks = [Latency(track) for track in (*others, *([survey.action] if mapping.recorded else []))]
+    for candidate in (c for c in found if c.why is None and len(c)):
+        received = survey.image.receive[candidate.images]
+        span = int(received.min()), int(received.max())
+        mine, theirs = image.between(*span), [track.between(*span) for track in tracks]
+        if mine is not None and any(abs(t - mine) > mapping.jump * 1e9 for t in theirs if t is not None):
+            candidate.why = SKEWED

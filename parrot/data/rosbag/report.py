@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping as MappingType
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -57,9 +57,13 @@ class BagReport:
         """Episodes, kept or not."""
         return self.kept + sum(self.dropped.values())
 
+    def to_json(self) -> dict[str, Any]:
+        """As a JSON object."""
+        return {**vars(self), "topics": [asdict(topic) for topic in self.topics], "dropped": dict(self.dropped)}
+
     @classmethod
     def from_json(cls, value: MappingType[str, Any]) -> BagReport:
-        """The inverse of `dataclasses.asdict`."""
+        """The inverse of `to_json`."""
         topics = [TopicReport(**topic) for topic in value["topics"]]
         return cls(**{**value, "topics": topics, "dropped": Counter(value["dropped"])})
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from parrot.data.rosbag.mapping import Mapping
 from parrot.data.rosbag.reader import Bag
-from parrot.data.rosbag.storage import Buffer
+from parrot.data.rosbag.storage import ALL, Buffer
 from parrot.errors import ConfigError, DatasetError
 from parrot.spaces import ACTION_DIM, OUTCOME_NAMES
 
@@ -24,6 +24,9 @@ VECTOR_TYPES = ("sensor_msgs/msg/JointState", "std_msgs/msg/Float32MultiArray", 
 MARKER_TYPE = "std_msgs/msg/String"
 MARKERS = ("start", "success", "failure", "discard")
 """What a marker may say."""
+
+HEAD = 16
+"""Bytes of a message that hold its stamp."""
 
 DAMAGED = -1
 """Stands for the stamp of a message that cannot be read."""
@@ -121,7 +124,7 @@ def survey(bag: Bag, mapping: Mapping) -> Survey:
         except DatasetError:  # a type of somebody's own, in a topic that nobody maps
             stamp_at[topic] = None
     order, tears = 0, []
-    for file, part in zip(bag.files, bag.parts(topics, whole=used), strict=True):
+    for file, part in zip(bag.files, bag.parts(topics, lambda topic: ALL if topic in used else HEAD), strict=True):
         for topic, received, data in part:
             order += 1
             at = stamp_at[topic]
