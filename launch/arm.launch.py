@@ -57,7 +57,7 @@ def generate_launch_description() -> LaunchDescription:
             "scene",
             default_value=emulated("service", "operator"),
             choices=["operator", "service", "none"],
-            description="Who sets the table: the operator (operator_node, service), the service reset_scene, or nobody.",
+            description="Who sets the table: the operator (operator_node, service), the service reset_scene, nobody.",
         ),
         DeclareLaunchArgument(
             "operator",

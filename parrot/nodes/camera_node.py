@@ -28,6 +28,9 @@ SLACK = 0.8
 REPEAT = 2.0
 """Seconds between two warnings."""
 
+STARTING = 4.0
+"""Seconds of silence more that are forgiven before the first picture."""
+
 
 @dataclass(frozen=True)
 class CameraNodeConfig:
@@ -130,7 +133,9 @@ class CameraNode(ManagedNode[CameraNodeConfig]):
             self.hear()
         if not self.active or now - self.told_at < REPEAT:
             return
-        if now - self.heard_at > self.config.silence:
+        # A driver that is started at the same time takes a while.
+        patience = self.config.silence + (0.0 if self.health.counts["pictures"] else STARTING)
+        if now - self.heard_at > patience:
             wrong = {offer.topic_type for offer in offers} - {f"sensor_msgs/msg/{self.kind.__name__}"}
             reason = f"it is published as {', '.join(sorted(wrong))}" if wrong else f"{len(offers)} nodes publish it"
             self.health.count("silences")

@@ -83,7 +83,6 @@ class EmulatedArmNode(GraphNode[EmulatedArmNodeConfig]):
         self.commands: deque[tuple[float, Follower, JointTrajectory]] = deque()
         self.said: tuple[int, JointState] | None = None
         self.fresh = True
-        self.born = time.monotonic()
         self.ending = threading.Event()
 
         self.joints = self.create_publisher(JointState, driver.joint_states, 10)
@@ -95,6 +94,7 @@ class EmulatedArmNode(GraphNode[EmulatedArmNodeConfig]):
         if config.operator == "scripted":
             self.actions = self.create_publisher(JointState, topics.ACTION, topics.LOOP)
             self.listen(Image, topics.IMAGE, self.on_image)
+        self.born = time.monotonic()
         self.threads = [
             threading.Thread(target=self.repeat, args=work, daemon=True)
             for work in ((self.move, config.joint_hz), (self.film, config.camera_hz))
