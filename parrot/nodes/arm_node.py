@@ -55,8 +55,9 @@ class ArmNodeConfig:
     """End an episode on the first step that meets the task's objective, else always after 25 steps."""
     recorded: bool = False
     """Wait for recorder_node, or `ros2 bag record`, before the first image, so that the bag lacks nothing."""
-    action_timeout: Annotated[float, Range(0.05, 60.0)] = 1.0
-    """Seconds after its image at which an action is too late: the arm stays, and the episode ends."""
+    action_timeout: Annotated[float, Range(0.05, 60.0)] = 2.0
+    """Seconds after its image at which an action is too late: the arm stays, and the episode ends. The first one of an
+    episode, before which learners save and sum up, may take ten times as long."""
     home_timeout: Annotated[float, Range(1.0, 600.0)] = 30.0
     """Seconds that coming home may take before the node gives up."""
     scene_timeout: Annotated[float, Range(1.0, 86400.0)] = 1800.0
@@ -211,7 +212,7 @@ class ArmNode(ManagedNode[ArmNodeConfig]):
         except SpaceError as error:
             self.refuse("action", error)
             return
-        if now - self.shown_at > self.config.action_timeout:
+        if now - self.shown_at > self.config.action_timeout * (1 if self.index else 10):
             self.health.count("late actions")
             self.warn(f"an action came {now - self.shown_at:.1f} s after its image; the episode ends")
             self.broken = True

@@ -7,6 +7,7 @@ common interfaces are imported when a driver asks for them.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -49,8 +50,12 @@ class DriverLink:
         self.fault = FAULTS[1]
         """Why the arm is stopped; empty: it may move."""
         self._repeat = 0.9 / self.driver.hz  # a little early, since the ticks do not fall upon it
-        self._outlets: dict[str, Any] = {}
+        self._outlets: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {}
         self._sent: tuple[float, Command] | None = None
+        # On a driver of its own: what is not installed shows before anything moves, and publishers are found by then.
+        probe = Command(self.home, self.home, self.core.limits.gripper[1], self.core.limits.period, "")
+        for message in make_driver(robot, kinematics).messages(probe):
+            self._outlet(message)
         self.topic = node.resolve_topic_name(self.driver.states)
         for message in self.driver.setup():
             self._post(message)
@@ -104,18 +109,20 @@ class DriverLink:
         for message in self.driver.messages(command):
             self._post(message)
 
-    def _post(self, message: Message) -> None:
-        """Publishes the message, or calls the service without waiting for its answer."""
+    def _outlet(self, message: Message) -> tuple[Callable[[], Any], Callable[[Any], Any]]:
+        """What makes an empty message or request of this type, and what sends it there."""
         topic, cls = message.topic, type_named(message.type)
         if topic not in self._outlets:
-            service = "/srv/" in message.type
-            self._outlets[topic] = (
-                self._node.create_client(cls, topic).call_async
-                if service
-                else self._node.create_publisher(cls, topic, 10).publish
-            )
-        empty = cls.Request() if "/srv/" in message.type else cls()
-        self._outlets[topic](fill(empty, message.fields, self._node.get_clock().now().to_msg()))
+            if "/srv/" in message.type:
+                self._outlets[topic] = (cls.Request, self._node.create_client(cls, topic).call_async)
+            else:
+                self._outlets[topic] = (cls, self._node.create_publisher(cls, topic, 10).publish)
+        return self._outlets[topic]
+
+    def _post(self, message: Message) -> None:
+        """Publishes the message, or calls the service without waiting for its answer."""
+        empty, send = self._outlet(message)
+        send(fill(empty(), message.fields, self._node.get_clock().now().to_msg()))
 
     def at_home(self, tolerance: float) -> bool:
         """Whether every joint is within so many radians of home."""

@@ -56,7 +56,10 @@ class ManagedNode(LifecycleNodeMixin, GraphNode[Config]):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """As rclpy calls it."""
         self._kept = set(self._entities())
-        return self._do(self.configure)
+        answer = self._do(self.configure)
+        if answer != TransitionCallbackReturn.SUCCESS:
+            self._let_go()
+        return answer
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """As rclpy calls it."""

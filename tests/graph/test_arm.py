@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 from arm_tools import ACTOR, PERIOD, STILL, ArmSpy, start_arm
-from graph_tools import World
+from graph_tools import World, one_line_error
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from std_msgs.msg import Bool
@@ -219,6 +219,10 @@ def test_a_node_that_is_deactivated_does_not_act_until_it_is_active_again(spy):
     spy.policy = None
     assert not spy.wire
     assert spy.moved(quiet) < STILL
+    change(Transition.TRANSITION_CLEANUP)
+    change(Transition.TRANSITION_CONFIGURE)
+    spy.spin(0.5)
+    assert not spy.wire
     change(Transition.TRANSITION_ACTIVATE)
     spy.stepping()
 
@@ -236,6 +240,19 @@ def test_the_last_command_of_a_node_that_is_told_to_end_is_to_hold(spy, arm, sha
     spy.stepping()
 
 
+def test_an_action_that_comes_too_late_ends_the_episode(spy):
+    stamp = spy.images[-1][0] if spy.images else 0
+    spy.wait(lambda: spy.images and spy.images[-1][0] > stamp, what="an image")
+    stamp = spy.images[-1][0]
+    before = spy.counted("late actions")
+    spy.spin(2.3)
+    spy.act(stamp, np.ones(7))
+    spy.wait(lambda: stamp in dict(spy.outcomes()), what="its outcome")
+    assert dict(spy.outcomes())[stamp].truncated
+    assert stamp not in [told for told, _, _ in spy.told]
+    spy.wait(lambda: spy.counted("late actions") > before, what="the count")
+
+
 def test_the_arm_is_still_two_periods_after_its_own_node_is_killed(spy, arm):
     spy.run(spy.moving, "a moving arm", side=0.8)
     arm["arm"].process.send_signal(signal.SIGKILL)
@@ -243,3 +260,10 @@ def test_the_arm_is_still_two_periods_after_its_own_node_is_killed(spy, arm):
     killed = time.monotonic()
     spy.spin(0.8)
     assert spy.moved(killed + 2 * PERIOD) < STILL
+
+
+def test_an_arm_that_does_not_come_home_is_given_up_in_one_line(arm, listener, shared_world):
+    listener.fault("ignore_commands")
+    node = shared_world.node("arm_node", robot="emulated", reward="topic", scene="service", home_timeout=2.0)
+    assert node.wait(30) == 7
+    assert "the arm has not come home within 2 s" in one_line_error(node.output)

@@ -123,7 +123,7 @@ def test_compressed_pictures_and_what_is_none(world: World, spy: Spy):
     assert node.process.poll() is None
 
 
-def test_a_robot_without_a_camera_is_one_line(world: World):
+def test_a_crop_that_is_none_is_one_line(world: World):
     node = world.node("camera_node", robot="xarm6", crop='"1, 2"')
     assert node.wait() == 2
     assert "parrot: crop '1, 2': give x, y, width, height" in node.output
