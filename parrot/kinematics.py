@@ -125,7 +125,11 @@ class Kinematics:
         return np.asarray(whole)[:, self._columns]
 
     def inverse(
-        self, position: NDArray[np.floating], rotation: NDArray[np.floating], seed: NDArray[np.floating]
+        self,
+        position: NDArray[np.floating],
+        rotation: NDArray[np.floating],
+        seed: NDArray[np.floating],
+        iterations: int = _ITERATIONS,
     ) -> NDArray[np.float64]:
         """Joints (J,) within their limits that bring the tool point there, found from `seed` by damped least squares.
 
@@ -133,13 +137,14 @@ class Kinematics:
             position: (3,) metres.
             rotation: (3, 3).
             seed: (J,) where to start; from the joints of a moment ago the solution stays on the same branch.
+            iterations: After which it gives up; where time matters, from a neighbouring pose, a tenth is plenty.
 
         Raises:
             SpaceError: the joints do not reach the pose from there; the message says how near they come.
         """
         pin, goal = self._pin, self._pin.SE3(np.asarray(rotation, float), np.asarray(position, float))
         q = np.clip(np.asarray(seed, dtype=np.float64), self.lower, self.upper)
-        for _ in range(_ITERATIONS):
+        for _ in range(iterations):
             configuration = self._place(q)
             placement = self._data.oMf[self._tool]
             error = np.concatenate(

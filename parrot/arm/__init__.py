@@ -1,1 +1,1 @@
-"""The real arm: limits between policy and driver, and translations into what drivers speak. No ROS in here."""
+"""The real arm: limits between policy and driver, and translations into what drivers speak. No rclpy in here."""

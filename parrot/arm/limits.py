@@ -7,7 +7,7 @@ tabletop arm needs) is a ConfigError of one line, however the object is made.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from parrot.errors import ConfigError
 from parrot.sim.config import RobotConfig
@@ -137,7 +137,16 @@ class Limits:
 
 _AXES = ("x", "y", "z", "roll", "pitch", "yaw")
 
-_SAME = tuple(f.name for f in fields(Limits))[-8:]
+_SAME = (
+    "joint_margin",
+    "singularity",
+    "watchdog",
+    "joints_stale",
+    "camera_stale",
+    "camera_frozen",
+    "ramp",
+    "gripper",
+)
 """Fields that `safety:` calls by the same name."""
 
 

@@ -3,7 +3,7 @@
 Whatever calls it, these hold, and `tests/arm/` shows them:
 
 a. No command ever leaves the limits, whatever came in: each leaves by `_emit`, the only place where a `Command` is
-   made, and is there either admissible by `_violation` or the newest measured position itself.
+   made, and is there either admissible by `parrot.arm.gate` or the newest measured position itself.
 b. No command reaches further from the newest measured joints than the capped speeds lead in one control step, so that
    whoever sends commands may be killed at any moment.
 c. After an e-stop, stale joint states, a stale or frozen camera, or a clock that ran backwards, every command is to
@@ -11,8 +11,6 @@ c. After an e-stop, stale joint states, a stale or frozen camera, or a clock tha
 d. Without an action for N control periods the arm holds.
 e. There is no way to switch a limit off: see `parrot.arm.limits`.
 f. Time that runs backwards, or jumps so far that what was measured is stale, stops the arm.
-
-Where the arm is already beyond a limit (pushed there, or before its first reset), it may only stay or come back.
 """
 
 from __future__ import annotations
@@ -26,10 +24,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from parrot.arm.gate import Gate, Place
+from parrot.arm.inputs import real, vector
 from parrot.arm.limits import Limits
 from parrot.errors import SpaceError
 from parrot.kinematics import Kinematics
-from parrot.rotations import rotation_of, rpy_of
+from parrot.rotations import rotation_of
 from parrot.spaces import ACTION_DIM, GRIPPER_CLOSE, GRIPPER_OPEN
 
 __all__ = ["FAULTS", "Command", "SafetyCore"]
@@ -39,8 +39,14 @@ Vector = NDArray[np.float64]
 FAULTS = ("estop", "clock", "joints stale", "camera stale", "camera frozen")
 """Reasons for which the arm stops. Other reasons and counts: docs/parts/safety.md."""
 
-_ROUNDING = 1e-4
-"""Metres and radians by which a pose may be beyond a limit: ten times the tolerance of the inverse kinematics."""
+_BRAKING, _SHORTEST = 0.5, 0.1
+"""Control steps in which a stopped arm is to come to rest, and the shortest time that a command gives."""
+
+_ASTRAY = 0.5
+"""Radians beyond the joints' limits where no arm can be, whatever it says."""
+
+_ITERATIONS = 20
+"""Of the inverse kinematics, which a pose in reach takes 3 to 6 of: an answer that comes late is none."""
 
 _TRIES = 6
 """Shortenings of a step whose joints would move too fast; then it is an inverse that jumps."""
@@ -62,16 +68,6 @@ class Command:
     """Which limit acted; empty: none."""
 
 
-@dataclass(frozen=True, eq=False)
-class _Place:
-    """An arm's joints, and what follows from them."""
-
-    joints: Vector
-    pose: Vector
-    rotation: Vector
-    singular: float
-
-
 class SafetyCore:
     """Takes observations and wishes, gives commands; times are seconds of one monotonic clock.
 
@@ -82,21 +78,18 @@ class SafetyCore:
         self.limits = limits
         self.counts: Counter[str] = Counter()
         """How often each limit acted; a stop or hold counts once when it begins."""
-        self._arm = kinematics
-        self._lower, self._upper = np.array(limits.lower), np.array(limits.upper)
-        self._joint_lower = kinematics.lower + limits.joint_margin
-        self._joint_upper = kinematics.upper - limits.joint_margin
-        self._joint_speed = np.minimum(limits.joint_speed, kinematics.speed)
+        self._arm, self._gate = kinematics, Gate(limits, kinematics)
         self._now = -math.inf
-        self._measured: _Place | None = None
+        self._measured: Place | None = None
         self._measured_at = -math.inf
-        self._picture: tuple[int, bytes | str | int] | None = None
+        self._seen = np.zeros(len(kinematics.joints)), -math.inf
+        self._picture: tuple[int, Any] | None = None
         self._pictured_at = self._changed_at = -math.inf
         self._estopped = False
         self._fault, self._ready = "", False
         self._ramp_from = -math.inf
         self._acted_at = -math.inf
-        self._due = -math.inf
+        self._due = self._still_at = -math.inf
         self._pose: Vector | None = None
         self._target: Vector | None = None
         self._gripper: float | None = None
@@ -105,23 +98,30 @@ class SafetyCore:
     # What is known.
 
     def observe(self, joints: Any, now: float) -> None:
-        """The newest joint states, (J,) rad; those out of the arm's reach are believed only once the last are stale."""
+        """The newest joint states, (J,) rad.
+
+        A leap that the arm cannot have made is not believed, until the last believed are stale and two in a row agree.
+        """
         self._watch(now)
-        q = _vector(joints, len(self._joint_speed))
-        if q is None:
+        q = vector(joints, len(self._gate.joint_speed))
+        if q is None or (q < self._arm.lower - _ASTRAY).any() or (q > self._arm.upper + _ASTRAY).any():
             self.counts["malformed joint states"] += 1
             return
-        age, last = self._now - self._measured_at, self._measured
-        near = self._joint_speed * (age + self.limits.period)
-        if last is not None and age <= self.limits.joints_stale and (np.abs(q - last.joints) > near).any():
-            self.counts["joints jumped"] += 1
+        last, at = self._seen
+        if self._measured is not None and self._now - self._measured_at <= self.limits.joints_stale:
+            last, at = self._measured.joints, self._measured_at
+        age, self._seen = self._now - at, (q, self._now)
+        if not age <= self.limits.joints_stale:
             return
-        self._measured, self._measured_at = self._place(q), self._now
+        if (np.abs(q - last) > self._gate.joint_speed * (age + self.limits.period)).any():
+            self.counts["joints leapt"] += 1
+            return
+        self._measured, self._measured_at = self._gate.place(q), self._now
 
     def camera(self, stamp: Any, digest: Any, now: float) -> None:
         """The newest picture: its stamp, and any digest of its pixels. Stamps that run backwards are no news."""
         self._watch(now)
-        if not isinstance(stamp, numbers.Integral) or not isinstance(digest, bytes | str | int):
+        if not isinstance(stamp, numbers.Integral) or not isinstance(digest, bytes | str | numbers.Integral):
             self.counts["malformed picture"] += 1
             return
         current = self._now - self._pictured_at <= self.limits.camera_stale
@@ -150,7 +150,7 @@ class SafetyCore:
 
     def _watch(self, now: Any) -> str:
         """The fault at this moment. When one begins, and when it ends, the arm is to be where it is measured."""
-        moment = _real(now)
+        moment = real(now)
         backwards = moment is None or moment < self._now
         self._now = self._now if moment is None else moment
         if backwards:
@@ -168,6 +168,7 @@ class SafetyCore:
                 self.counts[fault] += 1
             if not (fault and self._fault):
                 self._pose, self._due, self._reason = None, -math.inf, ""
+                self._still_at = self._now + _BRAKING * self.limits.period
                 self._target = None if self._measured is None else self._measured.joints
         if fault:
             self._ramp_from = self._now
@@ -178,7 +179,7 @@ class SafetyCore:
 
     def act(self, action: Any, now: float) -> Command | None:
         """The command for an action (7,) of one control step; a hold, if it is malformed or a limit forbids it."""
-        fault, values = self._watch(now), _vector(action, ACTION_DIM)
+        fault, values = self._watch(now), vector(action, ACTION_DIM)
         if values is None:
             self.counts["malformed action"] += 1
         if fault or values is None or self._measured is None:
@@ -195,17 +196,18 @@ class SafetyCore:
 
         `opening` of the gripper: 0 closed to 1 open; None leaves it. Whether it has arrived, the measured joints tell.
         """
-        fault, goal = self._watch(now), _vector(joints, len(self._joint_speed))
+        fault, goal = self._watch(now), vector(joints, len(self._gate.joint_speed))
         if goal is None:
             self.counts["malformed goal"] += 1
         if fault or goal is None or self._measured is None:
             return self._emit(self._target, fault or "malformed goal")
-        if (wide := _real(opening)) is not None:
+        if (wide := real(opening)) is not None:
             self._gripper = float(np.clip(wide, *self.limits.gripper))
-        here, there = self._measured, self._place(goal)
-        if self._needed(here, there) <= self._share() * self.limits.period:
+        here, there = self._measured, self._gate.place(goal)
+        if self._gate.needed(here, there) <= self._share() * self.limits.period:
             return self._go(there, there.pose, "")
-        return self._move(_way(here.pose if self._pose is None else self._pose, there.pose), here)
+        way = _way(here.pose if self._pose is None else self._pose, there.pose)
+        return self._move(way / max(1.0, self._steps(way) * (1 + 1e-9)), here)
 
     def tick(self, now: float) -> Command | None:
         """The standing command. To be called at the control rate or faster, whether or not anything acts."""
@@ -219,34 +221,43 @@ class SafetyCore:
                 self.counts["watchdog"] += 1
         return self._emit(self._target, self._reason)
 
-    def _move(self, step: Vector, here: _Place) -> Command | None:
-        """Moves the commanded pose by a step (6,), as far as the limits let it and no further ahead of the arm."""
-        limits, before, reason = self.limits, here.pose if self._pose is None else self._pose, ""
-        size = max(np.linalg.norm(step[:3]) / limits.step_translation, np.linalg.norm(step[3:]) / limits.step_rotation)
-        if size > 1:
-            reason, step = "step", step / size
+    def _move(self, step: Vector, here: Place) -> Command | None:
+        """Moves the commanded pose by a step (6,), and the arm as far towards it as the speed caps let it.
+
+        The commanded pose is never read from the arm, which sags, but it is at most one step ahead of what was sent.
+        """
+        before, allowed = here.pose if self._pose is None else self._pose, self._share() * self.limits.period
+        size = self._steps(step)
+        reason, step = ("step", step / size) if size > 1 else ("", step)
         # Beyond the box the commanded pose may only stay or come back.
-        goal = np.clip(before + step, np.minimum(self._lower, before), np.maximum(self._upper, before))
+        goal = np.clip(before + step, np.minimum(self._gate.lower, before), np.maximum(self._gate.upper, before))
         if (goal != before + step).any():
             reason = "workspace"
-        way, part, allowed = _way(here.pose, goal), 1.0, self._share() * limits.period
+        way, part = _way(here.pose, goal), 1.0
         for _ in range(_TRIES):
             pose = here.pose + part * way
             try:
-                there = self._place(self._arm.inverse(pose[:3], rotation_of(pose[3:]), here.joints))
+                there = self._gate.place(self._arm.inverse(pose[:3], rotation_of(pose[3:]), here.joints, _ITERATIONS))
             except SpaceError:
                 break
-            needed = self._needed(here, there)
+            needed = self._gate.needed(here, there)
             if needed <= allowed:
-                return self._go(there, pose, reason)
+                rest = (1 - part) * way
+                ahead = 1 / max(1.0, self._steps(rest)) if self._share() == 1 else 0.0
+                return self._go(there, pose + ahead * rest, reason)
             part, reason = part * 0.98 * allowed / needed, "ramp" if self._share() < 1 else "speed"
         return self._go(None, before, "inverse kinematics")
 
-    def _go(self, there: _Place | None, pose: Vector, reason: str) -> Command | None:
+    def _steps(self, way: Vector) -> float:
+        """How many largest steps a displacement (6,) is."""
+        moved, turned = np.linalg.norm(way[:3]), np.linalg.norm(way[3:])
+        return float(max(moved / self.limits.step_translation, turned / self.limits.step_rotation))
+
+    def _go(self, there: Place | None, pose: Vector, reason: str) -> Command | None:
         """Makes this the standing command, if it is admissible; the last one stands, if not."""
         here, self._acted_at = self._measured, self._now
         assert here is not None
-        if there is not None and (violation := self._violation(here, there, self._share())):
+        if there is not None and (violation := self._gate.violation(here, there, self._share())):
             there, reason = None, violation
         if reason:
             self.counts[reason] += 1
@@ -262,51 +273,19 @@ class SafetyCore:
         """The one way out: the target if it is admissible, else the standing one if that is, else where the arm is."""
         if self._measured is None:
             return None
-        here, share, period = self._measured, 1.0, self.limits.period
-        left = self._due - self._now
-        if left > 0:  # on its way; a hold has no way to go, and is not slowed by the ramp
-            share = self._share()
-        places = (self._place(goal) for goal in (target, self._target) if goal is not None)
-        there = next((place for place in places if not self._violation(here, place, share)), here)
+        here, period, moving = self._measured, self.limits.period, self._due > self._now
+        share = self._share() if moving else 1.0  # the ramp is for moves: a hold may go back to its place
+        places = (self._gate.place(goal) for goal in (target, self._target) if goal is not None)
+        there = next((place for place in places if not self._gate.violation(here, place, share)), here)
         self._target = there.joints
-        needed = self._needed(here, there) / max(share, 1e-9)
-        seconds = float(np.clip(max(needed, left), 0.1 * period, period)) if left > 0 else period
+        left = (self._due if moving else self._still_at) - self._now
+        needed = self._gate.needed(here, there) / max(share, 1e-9)
+        seconds = float(np.clip(max(needed, left), _SHORTEST * period, period))
         return Command(there.joints.copy(), here.joints.copy(), self._gripper, seconds, reason)
-
-    def _violation(self, here: _Place, there: _Place, share: float) -> str:
-        """The limit beyond which the arm would go, or go further; empty: none."""
-        limits = self.limits
-        if not self._needed(here, there) <= share * limits.period * (1 + 1e-9):
-            return "speed"
-        if not (self._beyond_margin(there) <= np.maximum(self._beyond_margin(here), 0)).all():
-            return "joint margin"
-        if not (self._beyond_box(there) <= np.maximum(self._beyond_box(here), _ROUNDING)).all():
-            return "workspace"
-        if not there.singular >= min(limits.singularity, here.singular):
-            return "singularity"
-        return ""
-
-    def _beyond_margin(self, place: _Place) -> Vector:
-        return np.maximum(self._joint_lower - place.joints, place.joints - self._joint_upper)
-
-    def _beyond_box(self, place: _Place) -> Vector:
-        return np.maximum(self._lower - place.pose, place.pose - self._upper)
-
-    def _needed(self, here: _Place, there: _Place) -> float:
-        """Seconds from here to there at the capped speeds."""
-        moved = np.linalg.norm(there.pose[:3] - here.pose[:3]) / self.limits.linear_speed
-        cosine = (np.trace(here.rotation.T @ there.rotation) - 1) / 2
-        turned = math.acos(min(1.0, max(-1.0, cosine))) / self.limits.angular_speed
-        return float(max(moved, turned, (np.abs(there.joints - here.joints) / self._joint_speed).max()))
 
     def _share(self) -> float:
         """Of the speed caps, that holds now."""
         return min(1.0, max(0.0, (self._now - self._ramp_from) / self.limits.ramp))
-
-    def _place(self, joints: Vector) -> _Place:
-        position, rotation = self._arm.forward(joints)
-        singular = np.linalg.svd(self._arm.jacobian(joints), compute_uv=False)[-1]
-        return _Place(joints, np.concatenate([position, rpy_of(rotation)]), rotation, float(singular))
 
 
 def _way(start: Vector, end: Vector) -> Vector:
@@ -314,24 +293,3 @@ def _way(start: Vector, end: Vector) -> Vector:
     way = end - start
     way[3:] = (way[3:] + math.pi) % (2 * math.pi) - math.pi
     return way
-
-
-def _real(value: Any) -> float | None:
-    """The number, if it is one and finite."""
-    try:
-        return float(value) if isinstance(value, numbers.Real) and math.isfinite(value) else None
-    except OverflowError:
-        return None
-
-
-def _vector(values: Any, length: int) -> Vector | None:
-    """The numbers (length,), if they are that many, real and finite."""
-    try:
-        array = np.asarray(values)
-        if array.dtype.kind not in "iuf" or array.shape != (length,):
-            return None
-        with np.errstate(over="ignore"):
-            vector = np.array(array, dtype=np.float64)
-    except Exception:  # whatever a sender's object does when it is looked at
-        return None
-    return vector if np.isfinite(vector).all() else None

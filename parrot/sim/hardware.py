@@ -104,5 +104,5 @@ class CameraSource:
     """sensor_msgs/Image, or sensor_msgs/CompressedImage where the name ends in /compressed."""
     hz: float = 30.0
     """Pictures a second."""
-    crop: tuple[float, ...] | None = None
+    crop: tuple[float, float, float, float] | None = None
     """x, y, width, height in pixels, or as shares if none is above 1; left out: the largest square in the middle."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -39,6 +40,8 @@ class Driver:
 
     hz: float
     """How often the standing command has to be sent."""
+    calm: float
+    """Seconds over which drivers of velocities spread what is left of a way; in less the arm would hunt for its end."""
 
     def __init__(self, robot: RobotConfig, config: DriverConfig, kinematics: Kinematics) -> None:
         if config.joints and len(config.joints) != len(robot.arm_joints):
@@ -48,8 +51,11 @@ class Driver:
             )
         if not 1 <= config.hz <= 1000:
             raise ConfigError(f"robot {robot.name}: driver hz is {config.hz:g}; give 1 to 1000")
+        if config.gripper is not None:
+            _check_gripper(robot.name, config.gripper)
         self.config, self.kinematics = config, kinematics
         self.period = 1 / robot.control_hz
+        self.calm = self.period / 2
         self.names = config.joints or robot.arm_joints
         self.states = config.joint_states
         self.hz = robot.control_hz
@@ -86,6 +92,13 @@ class Driver:
             return []
         self._said, self._since = opening, 0
         return [_gripper_message(how, how.closed + opening * (how.open - how.closed), self.period)]
+
+
+def _check_gripper(robot: str, how: GripperCommand) -> None:
+    if not (math.isfinite(how.open) and math.isfinite(how.closed) and how.open != how.closed):
+        raise ConfigError(f"robot {robot}: gripper opens at {how.open:g}, closes at {how.closed:g}; give two numbers")
+    if how.kind in ("joint_trajectory", "joint_single") and not how.joint:
+        raise ConfigError(f"robot {robot}: gripper {how.kind} needs joint: the driver's name of the gripper's joint")
 
 
 def _gripper_message(how: GripperCommand, value: float, period: float) -> Message:

@@ -55,7 +55,7 @@ class ServoDriver(Driver):
         self._left = self._zeros if moves else self._left - 1
         if self._left < 0:
             return []
-        speed = (way / command.seconds if moves else np.zeros(6)).tolist()
+        speed = (way / max(command.seconds, self.calm) if moves else np.zeros(6)).tolist()
         linear, angular = (dict(zip("xyz", part, strict=True)) for part in (speed[:3], speed[3:]))
         header = {"stamp": NOW, "frame_id": self.config.frame}
         fields = {"header": header, "twist": {"linear": linear, "angular": angular}}

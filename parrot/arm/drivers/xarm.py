@@ -42,10 +42,11 @@ class XArmDriver(Driver):
         """The velocities, rad/s, zero where the arm is to hold."""
         way = command.joints - command.measured
         way = np.where(np.abs(way) > _STILL, way, 0.0)
+        seconds = max(command.seconds, self.calm)
         fields = {
-            "speeds": (way / command.seconds).tolist(),
+            "speeds": (way / seconds).tolist(),
             "is_sync": True,
             "is_tool_coord": False,
-            "duration": command.seconds,
+            "duration": seconds,
         }
         return [Message(self.config.command, "xarm_msgs/msg/MoveVelocity", fields)]
