@@ -65,12 +65,12 @@ def epochs_of(order: NDArray[np.int64], cuts: dict[int, str]) -> NDArray[np.int6
 
 
 class Latency:
-    """From stamp to reception, of a topic over time."""
+    """From stamp to reception, of a topic over time, within an epoch."""
 
-    def __init__(self, track: Track) -> None:
-        by_time = np.argsort(track.receive, kind="stable")
-        self._receive = track.receive[by_time]
-        self._latency = (track.receive - track.stamp)[by_time]
+    def __init__(self, track: Track, here: NDArray[np.bool_]) -> None:
+        receive, latency = track.receive[here], (track.receive - track.stamp)[here]
+        by_time = np.argsort(receive, kind="stable")
+        self._receive, self._latency = receive[by_time], latency[by_time]
 
     def between(self, begin: int, end: int) -> float | None:
         """The median of what was received between two times, ns; None if nothing was."""

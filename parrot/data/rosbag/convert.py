@@ -11,6 +11,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -159,7 +160,8 @@ def _manifest(mapping: BagMapping, how: Conversion, robot: RobotConfig, abouts: 
         fields["object_split"] = about["object_split"]
     return Manifest(
         kind="bags", task=tasks.pop() if len(tasks) == 1 else "", extra=(STAMPS,),
-        provenance=provenance("rosbags", "opencv-python-headless"), **fields,
+        provenance=provenance("rosbags", "opencv-python-headless"),
+        created=datetime.now(timezone.utc).isoformat(timespec="seconds"), **fields,
     )  # fmt: skip
 
 
@@ -215,7 +217,7 @@ class _Job:
         bag, mapping = self.bag, self.mapping
         self.done = set(read_index(self.writer.path / SHARDS / SHARD)["attempt"].tolist())
         source = None if mapping.recorded else make_source(mapping.action, self.robot)
-        found = survey(bag, mapping)
+        found = survey(bag, mapping, source.topics if source else ())
         # Fixed transforms are sent once, with whatever stamp.
         fixed = mapping.action.get("static_topic", "/tf_static")
         others = [found.tracks[name] for name in source.topics if name != fixed] if source else []

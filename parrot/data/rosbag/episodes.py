@@ -64,15 +64,21 @@ def segments(survey: Survey, mapping: Mapping, cuts: dict[int, str]) -> list[Seg
     return found
 
 
-def discards(survey: Survey, begins: NDArray[np.int64]) -> list[int]:
+def discards(survey: Survey, cuts: dict[int, str], begins: list[tuple[int, int]]) -> list[int]:
     """Which episodes discard markers drop: that under way, or the last one before the next one's first image.
 
     Args:
         survey: The bag.
-        begins: When the first image of each was received, ns, increasing.
+        cuts: Places that no episode spans, as of `clock_cuts`.
+        begins: In which epoch, and when, the first image of each episode was received, ns.
     """
-    times = [t for t, text in zip(survey.marker.receive, survey.marker.values or (), strict=True) if text == "discard"]
-    return sorted({i for i in (np.searchsorted(begins, times, side="left") - 1).tolist() if i >= 0})
+    marker = survey.marker
+    times = zip(epochs_of(marker.order, cuts).tolist(), marker.receive.tolist(), marker.values or (), strict=True)
+    found = set()
+    for epoch, time, text in times:
+        before = [i for i, begin in enumerate(begins) if text == "discard" and begin < (epoch, time)]
+        found |= {max(before, key=lambda i: begins[i])} if before else set()
+    return sorted(found)
 
 
 def _pause(survey: Survey, mapping: Mapping, before: NDArray, after: NDArray) -> bool:

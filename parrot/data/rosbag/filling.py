@@ -47,11 +47,14 @@ class _Filler:
     """What stands ready of the candidates that are under way."""
 
     def __init__(
-        self, bag: Bag, survey: Survey, mapping: Mapping, found: Sequence[Candidate], source: ActionSource | None
-    ) -> None:
+        self, bag: Bag, survey: Survey, mapping: Mapping, found: Sequence[Candidate], source: ActionSource | None,
+        cuts: dict[int, str],
+    ) -> None:  # fmt: skip
         self.bag, self.survey, self.mapping, self.source = bag, survey, mapping, source
         self.topic = mapping.topics.image
         self.tracks: dict[str, Track] = {name: survey.tracks[name] for name in source.topics} if source else {}
+        used = {**self.tracks, self.topic: survey.image}
+        self.epochs = {topic: epochs_of(track.order, cuts) for topic, track in used.items()}
         self.frames: dict[int, NDArray[np.uint8] | None] = {}
         self.broken: Counter[str] = Counter()
         alive = [c for c in found if c.why is None and len(c)]
@@ -70,12 +73,16 @@ class _Filler:
         """Marks the messages of a source from the one before a candidate's beginning to the one after its end."""
         time = track.time(self.mapping)
         by_time = np.argsort(time, kind="stable")
-        when = time[by_time]
-        for c in alive:
-            first = max(int(np.searchsorted(when, c.borders[0], side="right")) - 1, 0)
-            places = by_time[first : int(np.searchsorted(when, c.borders[-1], side="right")) + 1]
-            self.wanted[topic][places] += 1
-            self.last[id(c)] = max(self.last[id(c)], int(track.order[places].max(initial=0)))
+        # What was beyond a jump may have the same stamps.
+        epochs = self.epochs[topic][by_time]
+        for epoch in sorted({c.epoch for c in alive}):
+            mine = by_time[epochs == epoch]
+            when = time[mine]
+            for c in (c for c in alive if c.epoch == epoch):
+                first = max(int(np.searchsorted(when, c.borders[0], side="right")) - 1, 0)
+                places = mine[first : int(np.searchsorted(when, c.borders[-1], side="right")) + 1]
+                self.wanted[topic][places] += 1
+                self.last[id(c)] = max(self.last[id(c)], int(track.order[places].max(initial=0)))
         if self.source and topic in self.source.lasting:  # said once, and true until something else is said
             self.wanted[topic] += 1
 
@@ -83,11 +90,12 @@ class _Filler:
         """Decodes or feeds a message that a candidate needs."""
         try:
             message = self.bag.deserialise(topic, data)
-            if topic == self.topic:
-                self.frames[place] = observe(to_rgb(message), self.mapping.image.crop)
+            picture = to_rgb(message) if topic == self.topic else None
         except (DatasetError, SpaceError) as error:
             self.broken[f"{topic}: {str(error).removeprefix(f'{self.bag.path}: ')}"] += 1
             return
+        if picture is not None:
+            self.frames[place] = observe(picture, self.mapping.image.crop)  # a crop that leaves it ends everything
         if self.source and topic in self.tracks:
             self.source.feed(topic, message, int(self.tracks[topic].time(self.mapping)[place]))
 
@@ -138,11 +146,10 @@ def fill(
     Raises:
         ConfigError: the source's settings do not fit its messages.
     """
-    filler = _Filler(bag, survey, mapping, found, source)
+    filler = _Filler(bag, survey, mapping, found, source, cuts)
     filler.broken = broken
     tracks = {**filler.tracks, mapping.topics.image: survey.image}
     seen = dict.fromkeys(tracks, 0)
-    epochs = {topic: epochs_of(track.order, cuts) for topic, track in tracks.items()}
     epoch, done = 0, 0
 
     def need(topic: str) -> int:
@@ -161,8 +168,8 @@ def fill(
                 done += 1
                 if source and done < len(found) and found[done].epoch == epoch and found[done].why is None:
                     source.forget(int(found[done].borders[0]))
-            if epochs[topic][place] > epoch:
-                epoch = int(epochs[topic][place])
+            if filler.epochs[topic][place] > epoch:
+                epoch = int(filler.epochs[topic][place])
                 if source:
                     source.forget(None)
             if filler.wanted[topic][place]:

@@ -71,6 +71,9 @@ def candidates(survey: Survey, mapping: Mapping, hz: float, others: Sequence[Tra
         found = list(_loop(survey, mapping, cuts))
     else:
         parts = segments(survey, mapping, cuts)
+        ended = epochs_of(survey.outcome.order, cuts)
+        for part in parts:
+            part.success = _verdict(survey, mapping, part, ended)
         epochs = epochs_of(survey.action.order, cuts)
         actions = [_Actions(survey.action, mapping, epochs == epoch) for epoch in range(len(cuts) + 1)]
         if mapping.pairing == "exact":
@@ -78,10 +81,10 @@ def candidates(survey: Survey, mapping: Mapping, hz: float, others: Sequence[Tra
         else:
             found = [_resample(survey, mapping, part, hz, actions[part.epoch]) for part in parts]
             if mapping.time == "header":
-                _drop_skewed(survey, mapping, found, others)
+                _drop_skewed(survey, mapping, cuts, found, others)
     if mapping.episodes.by != "markers":
-        begins = np.array([survey.image.receive[c.images[0]] if len(c) else 0 for c in found], np.int64)
-        for i in discards(survey, begins):
+        begins = [(c.epoch, int(survey.image.receive[c.images[0]])) if len(c) else (c.epoch, -1) for c in found]
+        for i in discards(survey, cuts, begins):
             found[i].why = DISCARDED
     return found
 
@@ -177,7 +180,7 @@ def _exact(survey: Survey, mapping: Mapping, part: Segment, actions: _Actions) -
         why = GAP
     return Candidate(
         images, np.append(stamps, stamps[-1] + 1), stamps, part.epoch, actions=values,
-        action_there=there & (stamps != DAMAGED), success=_verdict(survey, mapping, part), whole=part.whole, why=why,
+        action_there=there & (stamps != DAMAGED), success=part.success, whole=part.whole, why=why,
     )  # fmt: skip
 
 
@@ -185,16 +188,18 @@ def _resample(survey: Survey, mapping: Mapping, part: Segment, hz: float, action
     """Steps of equal length from the first image on."""
     tolerance = round(mapping.tolerance * 1e9)
     times = survey.image.time(mapping)[part.images]
-    count = int((part.end - part.begin) * hz / 1e9 + 1e-6)
+    why = part.why
+    if part.whole and why is None and np.diff(times).max(initial=0) > mapping.episodes.gap * 1e9:
+        why = GAP
+    # Where it is no episode, it may be of any length: a damaged stamp can be anywhere.
+    count = int((part.end - part.begin) * hz / 1e9 + 1e-6) if why is None else 1
     borders = part.begin + np.round(np.arange(count + 1) * (1e9 / hz)).astype(np.int64)
     index = np.searchsorted(times, borders[:-1], side="right") - 1
     stamps = times[index]
     found = Candidate(
         part.images[index], borders, stamps, part.epoch, image_there=borders[:-1] - stamps <= tolerance,
-        success=_verdict(survey, mapping, part), whole=part.whole, why=part.why,
+        success=part.success, whole=part.whole, why=why,
     )  # fmt: skip
-    if part.whole and part.why is None and np.diff(times).max(initial=0) > mapping.episodes.gap * 1e9:
-        found.why = GAP
     if mapping.recorded:
         # After the image, not after the step's beginning: where a loop answers images, that is the answer to this one.
         # An image that serves again has had its answer.
@@ -203,24 +208,30 @@ def _resample(survey: Survey, mapping: Mapping, part: Segment, hz: float, action
     return found
 
 
-def _verdict(survey: Survey, mapping: Mapping, part: Segment) -> bool | None:
+def _verdict(survey: Survey, mapping: Mapping, part: Segment, epochs: NDArray[np.int64]) -> bool | None:
     """Whether the segment succeeded, as the mapping tells it; None: nobody said."""
     if mapping.success in ("all", "none"):
         return mapping.success == "all"
     if mapping.success == "outcome" and mapping.episodes.by != "outcome" and len(part.images):
         received = survey.image.receive[part.images]
         inside = (survey.outcome.receive >= received.min()) & (survey.outcome.receive <= received.max())
+        inside &= epochs == part.epoch
         return bool(survey.outcome.values[inside][-1, 1] > 0) if inside.any() else None
     return part.success
 
 
-def _drop_skewed(survey: Survey, mapping: Mapping, found: Sequence[Candidate], others: Sequence[Track]) -> None:
+def _drop_skewed(
+    survey: Survey, mapping: Mapping, cuts: dict[int, str], found: Sequence[Candidate], others: Sequence[Track]
+) -> None:
     """Drops candidates in which the clocks of their topics cannot be compared."""
-    image = Latency(survey.image)
-    tracks = [Latency(track) for track in (*others, *([survey.action] if mapping.recorded else []))]
-    for candidate in (c for c in found if c.why is None and len(c)):
-        received = survey.image.receive[candidate.images]
-        span = int(received.min()), int(received.max())
-        mine, theirs = image.between(*span), [track.between(*span) for track in tracks]
-        if mine is not None and any(abs(t - mine) > mapping.jump * 1e9 for t in theirs if t is not None):
-            candidate.why = SKEWED
+    used = [survey.image, *others, *([survey.action] if mapping.recorded else [])]
+    epochs = [epochs_of(track.order, cuts) for track in used]
+    alive = [c for c in found if c.why is None and len(c)]
+    for epoch in sorted({c.epoch for c in alive}):
+        image, *tracks = (Latency(track, e == epoch) for track, e in zip(used, epochs, strict=True))
+        for candidate in (c for c in alive if c.epoch == epoch):
+            received = survey.image.receive[candidate.images]
+            span = int(received.min()), int(received.max())
+            mine, theirs = image.between(*span), [track.between(*span) for track in tracks]
+            if mine is not None and any(abs(t - mine) > mapping.jump * 1e9 for t in theirs if t is not None):
+                candidate.why = SKEWED

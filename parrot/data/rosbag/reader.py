@@ -67,7 +67,8 @@ class Bag:
             except BaseException:
                 self.close()
                 raise
-            topics = [topic for file in self.files for topic in file.topics.values()]
+            # Those that only metadata.yaml knows have no message, or stand where a file is damaged.
+            topics = [*(topic for file in self.files for topic in file.topics.values()), *topics]
             if not metadata:
                 first = next(self.files[0].messages({t.name for t in topics}, lambda _: ALL), ("", 0, b""))
                 self._packed = first[2][:4] == _ZSTD
@@ -76,6 +77,8 @@ class Bag:
         self.topics: dict[str, BagTopic] = {}
         """By name."""
         for topic in topics:
+            if not (topic.name + topic.type).isprintable():
+                raise DatasetError(f"{path}: is damaged where it names its topics; restore it from a copy")
             if (known := self.topics.setdefault(topic.name, topic)).type != topic.type:
                 raise DatasetError(f"{path}: {topic.name} is {known.type} and {topic.type}; split the bag by type")
         self._default = _distribution(str(metadata.get("ros_distro", "")))
@@ -176,7 +179,8 @@ class Bag:
                 types = parse(found.definition) if parse else get_types_from_msg(found.definition, found.type)
                 store = get_typestore(Stores.EMPTY)
                 store.register(types)
-                store.get_msgdef(found.type)
+                if _names(store, found.type) != _names(self._default, found.type, or_of=store):
+                    store = self._default  # a definition of a type that everybody knows is damaged
             except (TypesysError, KeyError):
                 store = self._default
         if found.type not in store.fielddefs or found.serialisation != "cdr":
@@ -264,6 +268,12 @@ def _decompress(source: Path, target: Path) -> str | None:
             except zstd.ZstdError as error:
                 return f"is damaged ({error})"
         return None if machine.eof else "is cut off"
+
+
+def _names(store: Typestore, kind: str, or_of: Typestore | None = None) -> list[str]:
+    """Names of a type's fields; of a type that the store does not know those in the other one."""
+    known = store if or_of is None or kind in store.fielddefs else or_of
+    return [name for name, _ in known.fielddefs[kind][1]]
 
 
 def _distribution(name: str) -> Typestore:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
-from rich.table import Table
+from rich.table import Column, Table
 
 from parrot.data.rosbag.survey import Track
 
@@ -81,7 +81,7 @@ def report_tables(reports: Sequence[BagReport]) -> list[Table]:
     tables = []
     for report in reports:
         table = Table(
-            "topic", "type", "used as", "messages", "per second", "longest gap",
+            "topic", Column("type", overflow="fold"), "used as", "messages", "per second", "longest gap",
             title=f"{report.bag}: {report.seconds:,.1f} s", title_justify="left",
         )  # fmt: skip
         for t in report.topics:

@@ -40,6 +40,12 @@ LAST_KIND, OWN_KIND = 15, 128
 LARGEST = 1 << 32
 """Bytes of a record beyond which its length is taken as damage."""
 
+LATEST = 1 << 63
+"""No time of reception, in nanoseconds, is as late as this."""
+
+_UNREADABLE = (ValueError, TypeError, AttributeError, OverflowError, MemoryError, struct.error, yaml.YAMLError)
+"""What comes of taking bytes for what they are not."""
+
 _RECORD = struct.Struct("<BQ")
 _MESSAGE = struct.Struct("<HIQQ")
 _CHUNK = struct.Struct("<QQQI")
@@ -61,6 +67,7 @@ class McapFile:
         """`custom_data` of the rosbag2 metadata in the file."""
         self.damage: Damage | None = None
         """Where and why reading ended before the end of the file."""
+        self._at = 0  # where what is being read begins
         self._schemas: dict[int, tuple[str, str, str]] = {}
         with open(path, "rb") as file:
             head = file.read(len(MAGIC))
@@ -68,7 +75,12 @@ class McapFile:
             self.size = file.tell()
         if head != MAGIC:
             raise DatasetError(f"{path}: is no MCAP file (or was cut off within its first bytes); restore it")
-        if not self._read_summary():
+        try:
+            found = self._read_summary()
+        except _UNREADABLE:  # what it says stands in the file's body, too
+            found = False
+        if not found:
+            self.topics.clear()
             for _ in self._scan(set()):
                 pass
 
@@ -130,12 +142,18 @@ class McapFile:
             for kind, body in _records(block):
                 if kind == MESSAGE:
                     channel, _, time, _ = _MESSAGE.unpack_from(body)
-                    if channel not in self.topics:
-                        raise DatasetError(f"{self.path}: a message of channel {channel}, which is not declared")
-                    if self.topics[channel].name in topics:
+                    found = self.topics.get(channel)
+                    if found is None or time >= LATEST:
+                        self.damage = Damage(self.path, self._at, "has a damaged message")
+                        return
+                    if found.name in topics:
                         yield channel, time, body[_MESSAGE.size :]
                 elif kind in (SCHEMA, CHANNEL, METADATA):
-                    self._learn(kind, body)
+                    try:
+                        self._learn(kind, body)
+                    except _UNREADABLE as error:
+                        self.damage = Damage(self.path, self._at, f"has a damaged record ({error})")
+                        return
 
     def _blocks(self) -> Iterator[memoryview]:
         """The records of the data section: of each chunk together, of what stands outside of chunks one by one."""
@@ -163,6 +181,7 @@ class McapFile:
                     ended = kind == FOOTER or self.damage is not None
                     while waiting and (ended or len(waiting) > AHEAD):
                         begin, block = waiting.popleft()
+                        self._at = begin
                         yield _result(begin, block)
                         _forget(pages, begin, waiting[0][0] if waiting else begin)
                     if ended:
@@ -182,7 +201,7 @@ class _DamagedChunkError(Exception):
 def _result(at: int, block: Future[memoryview]) -> memoryview:
     try:
         return block.result()
-    except (ValueError, struct.error, zstd.ZstdError, RuntimeError, EOFError) as error:
+    except (*_UNREADABLE, zstd.ZstdError, RuntimeError, EOFError) as error:
         raise _DamagedChunkError(at, str(error)) from error
 
 

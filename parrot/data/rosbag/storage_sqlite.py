@@ -69,15 +69,17 @@ class SqliteFile:
             self._db = self._open()
             tables = {row[0] for row in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
             if not {"topics", "messages"} <= tables:
-                raise DatasetError(f"{path}: holds no rosbag2 topics; give a .db3 file that ros2 bag recorded")
+                raise DatasetError(
+                    f"{path}: holds no topics: it is no bag, or was cut off within its first bytes; restore it"
+                )
             texts = self._definitions() if "message_definitions" in tables else {}
             rows = self._db.execute("SELECT id, name, type, serialization_format FROM topics ORDER BY id")
             self.topics = {
-                number: BagTopic(name, kind, serialisation, *texts.get(kind, ("", "")))
+                int(number): BagTopic(str(name), str(kind), str(serialisation), *texts.get(kind, ("", "")))
                 for number, name, kind, serialisation in rows
             }
             self.custom = self._custom() if "metadata" in tables else {}
-        except (apsw.Error, ValueError) as error:
+        except (apsw.Error, ValueError, TypeError) as error:
             raise DatasetError(f"{path}: is damaged before its first message ({error}); restore it") from error
 
     def _open(self) -> apsw.Connection:
@@ -101,9 +103,12 @@ class SqliteFile:
 
     def _custom(self) -> dict[str, str]:
         rows = list(self._db.execute("SELECT metadata FROM metadata ORDER BY id DESC LIMIT 1"))
-        found = yaml.safe_load(rows[0][0]) if rows else None
-        found = (found or {}).get("rosbag2_bagfile_information", found) or {}
-        return dict(found.get("custom_data") or {})
+        try:
+            found: Any = yaml.safe_load(rows[0][0]) if rows else {}
+            found = found.get("rosbag2_bagfile_information", found)
+            return dict(found.get("custom_data") or {})
+        except (yaml.YAMLError, ValueError, TypeError, AttributeError):  # damaged, and needed by nobody
+            return {}
 
     def messages(self, topics: set[str], need: Need) -> Iterator[tuple[str, int, Buffer]]:
         """As of `Storage`."""
@@ -117,7 +122,7 @@ class SqliteFile:
             # picture that nobody asks for are never read.
             query = f"SELECT id, topic_id, timestamp FROM messages NOT INDEXED WHERE topic_id IN ({marks}) ORDER BY id"
             for number, topic, time in self._db.execute(query, tuple(wanted)):
-                if number <= last or not isinstance(time, int):
+                if not isinstance(number, int) or not isinstance(time, int) or number <= last:
                     self.damage = Damage(self.path, last + 1, "has a damaged message")
                     return
                 last, data = number, b""

@@ -120,6 +120,33 @@ def test_a_bag_cut_at_random_bytes_gives_its_prefix_or_a_refusal(tmp_path, kind,
             assert len(found) >= due
 
 
+@pytest.mark.parametrize("storage", ["mcap", "mcap+storage", "sqlite3", "sqlite3+file"])
+def test_wrong_bytes_anywhere_are_no_crash(tmp_path, storage):
+    """Without checksums a wrong byte in a picture is a wrong picture; one in a length or a name is said in one line."""
+    lab = Lab()
+    loop_episodes(lab, [4] * 3)
+    bag = written(lab, tmp_path / "bag", storage)
+    (file,) = (p for p in bag.iterdir() if p.name != "metadata.yaml")
+    whole, rng, readable = file.read_bytes(), np.random.default_rng(5), 0
+    for n in range(40):
+        data, reach = bytearray(whole), (len(whole), 20_000, 3_000)[n % 3]
+        for place in rng.integers(0, min(reach, len(whole)), 3).tolist():
+            data[place if n % 2 else -1 - place] ^= int(rng.integers(1, 256))
+        file.write_bytes(data)
+        try:
+            with Bag(bag) as opened:
+                check_topics(opened, LOOP)
+                known = survey(opened, LOOP)
+                made = candidates(known, LOOP, 10.0)
+                for number, _ in fill(opened, known, LOOP, made, clock_cuts(known, LOOP), None, Counter()):
+                    cut(made[number], LOOP, 10.0)
+            readable += 1
+        except (DatasetError, ConfigError) as error:
+            line = str(error)
+            assert line.isprintable()
+    assert readable > 0
+
+
 def test_an_unreadable_picture_costs_its_episode_and_no_other(tmp_path, from_bags):
     lab = Lab()
     truth = loop_episodes(lab, [3, 3, 3])
@@ -149,3 +176,36 @@ def test_a_file_that_is_missing_in_the_middle_drops_the_episode_that_spans_it(tm
     dataset, report = from_bags(whole)
     assert len(dataset) == 2
     assert report.dropped == {"an outcome is missing in it": 1}
+
+
+@pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
+@pytest.mark.parametrize("share", [0.001, 0.3, 0.8])
+def test_the_report_says_where_a_file_was_cut_off(tmp_path, from_bags, storage, share):
+    lab = Lab()
+    truth = loop_episodes(lab, [5] * 80)
+    bag = lab.write(tmp_path / "bag", storage, about=ABOUT)
+    (file,) = (p for p in bag.iterdir() if p.name != "metadata.yaml")
+    file.write_bytes(file.read_bytes()[: max(int(share * file.stat().st_size), 100)])
+    try:
+        dataset, report = from_bags(bag)
+    except DatasetError as error:
+        line = str(error)
+        assert storage == "sqlite3" and share == 0.001
+        assert "was cut off within its first bytes; restore it" in line
+        return
+    assert len(dataset) <= share * 80
+    assert len(dataset) > 80 * share - 1.1e6 / 7e3 / 5 or len(dataset) == 0
+    for episode, (numbers, *_) in zip(dataset, truth, strict=False):
+        assert [number_of(image) for image in episode.images] == numbers
+    assert any("only what comes before is used" in note for note in report.notes)
+    if len(dataset):
+        assert set(report.dropped) <= {"a file ends in it, damaged", "a message in it is damaged"}
+
+
+def test_a_bag_without_a_message_is_an_empty_dataset(tmp_path, from_bags):
+    lab = Lab()
+    loop_episodes(lab, [1])
+    lab.rows = []
+    dataset, report = from_bags(lab.write(tmp_path / "bag", about=ABOUT))
+    assert len(dataset) == 0
+    assert "no episode was found" in report.notes[0]

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sqlite3
+import struct
+import zlib
 
+import lz4.frame
 import numpy as np
 import pytest
-from bag_makers import ABOUT, Lab, loop_episodes, number_of
+from bag_makers import ABOUT, START, Lab, loop_episodes, number_of
 
+from parrot.data.rosbag import mcap
 from parrot.data.rosbag.reader import Bag
 from parrot.errors import ConfigError, DatasetError
 
@@ -139,3 +144,79 @@ def test_a_half_written_sqlite_file_says_how_to_repair_it(tmp_path):
     (bag / "bag.db3-journal").write_bytes(b"x")
     with pytest.raises(DatasetError, match=r"undo the half-written rest: sqlite3 bag\.db3 \.tables"):
         Bag(bag)
+
+
+def rewritten(file, how):
+    """The MCAP file as another recorder would have written it: with lz4 and checksums, or without chunks or index."""
+    data, at, parts = file.read_bytes(), 8, [file.read_bytes()[:8]]
+    while (kind := data[at]) != mcap.FOOTER:
+        body = data[at + 9 : at + 9 + int.from_bytes(data[at + 1 : at + 9], "little")]
+        at += 9 + len(body)
+        if kind == mcap.HEADER:
+            parts.append(mcap.record(kind, body))
+        elif kind == mcap.CHUNK:
+            records = body[40:]  # after times, size, checksum, no compression, size
+            packed = lz4.frame.compress(records)
+            head = body[:16] + struct.pack("<QI", len(records), zlib.crc32(records))
+            chunk = head + mcap.string("lz4") + struct.pack("<Q", len(packed)) + packed
+            parts.append(records if how == "unchunked" else mcap.record(mcap.CHUNK, chunk))
+        elif kind == mcap.DATA_END:
+            break
+    file.write_bytes(b"".join([*parts, mcap.record(mcap.FOOTER, bytes(20)), data[:8]]))
+
+
+@pytest.mark.parametrize("how", ["lz4", "unchunked"])
+def test_mcap_without_index_chunks_or_with_lz4(tmp_path, from_bags, how):
+    lab = Lab()
+    truth = loop_episodes(lab, [4, 5])
+    file = lab.write(tmp_path / "bag", about=ABOUT) / "bag.mcap"
+    rewritten(file, how)
+    dataset, report = from_bags(file, task="tea")
+    check(dataset, truth)
+    assert report.notes == []
+
+
+def test_a_chunk_whose_checksum_does_not_fit_is_not_used(tmp_path, from_bags):
+    lab = Lab()
+    truth = loop_episodes(lab, [30] * 6)
+    bag = lab.write(tmp_path / "bag", about=ABOUT)
+    rewritten(bag / "bag.mcap", "lz4")
+    data = bytearray((bag / "bag.mcap").read_bytes())
+    chunks = [i for i in range(len(data)) if data[i : i + 4] == b"\x04\x22\x4d\x18"]  # where lz4 begins
+    assert len(chunks) == 2
+    data[chunks[1] - 17] ^= 1  # the checksum of the second chunk's records
+    (bag / "bag.mcap").write_bytes(data)
+    dataset, report = from_bags(bag, task="tea")
+    assert 0 < len(dataset) < 6
+    check(dataset, truth[: len(dataset)])
+    assert "has a damaged chunk (its checksum does not fit)" in report.notes[0]
+
+
+def test_topics_of_types_that_nobody_knows_do_no_harm(tmp_path, from_bags):
+    lab = Lab()
+    truth = loop_episodes(lab, [4])
+    bag = lab.write(tmp_path / "bag", "sqlite3", about=ABOUT)
+    with contextlib.closing(sqlite3.connect(bag / "bag.db3")) as db, db:
+        db.execute("INSERT INTO topics VALUES (77, '/odd', 'lab_msgs/msg/Odd', 'cdr', '', '')")
+        db.execute("INSERT INTO messages VALUES (7777, 77, ?, ?)", (START, b"\x00\x01\x00\x00"))
+    (bag / "metadata.yaml").unlink()
+    dataset, report = from_bags(bag, task="tea", robot="xarm6")
+    check(dataset, truth)
+    assert ("/odd", "lab_msgs/msg/Odd", "", 1) in [(t.name, t.type, t.use, t.messages) for t in report.topics]
+    with pytest.raises(DatasetError, match=r"/odd is lab_msgs/msg/Odd \(cdr\), whose definition is not in the bag"):
+        from_bags(bag, by="gaps", out="other", action={"from": "poses", "topic": "/odd"})
+
+
+def test_several_bags_make_one_dataset_in_the_order_given(tmp_path, from_bags):
+    bags, truths = [], []
+    for seed, task in enumerate(("tea", "coffee")):
+        lab = Lab()
+        truths += loop_episodes(lab, [3, 4], seed=seed)
+        bags.append(lab.write(tmp_path / task, about={**ABOUT, "task": task}))
+    dataset, _ = from_bags(*bags)
+    assert dataset.tasks.tolist() == ["tea", "tea", "coffee", "coffee"]
+    assert dataset.manifest.task == ""
+    for episode, truth in zip(dataset, truths, strict=True):
+        np.testing.assert_array_equal(episode.actions, truth[2])
+    alone, _ = from_bags(bags[1], out="alone")
+    assert alone.seeds.tolist() == dataset.seeds[2:].tolist()  # an episode's seed is its own

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from bag_makers import SECOND, START, Lab, number_of, numbered
 
-from parrot.data.rosbag.mapping import Topics
-from parrot.errors import ConfigError
-from parrot.spaces import ACTION_NAMES
+from parrot.data.rosbag.mapping import ImageRule, Topics
+from parrot.errors import ConfigError, SpaceError
+from parrot.spaces import ACTION_NAMES, OUTCOME_NAMES
 
 MS = SECOND // 1000
 PERIOD = 100 * MS
@@ -291,3 +291,73 @@ def test_names_of_recorded_actions_are_mapped(tmp_path, from_bags):
     wrong, report = from_bags(bag, by="gaps", topics=Topics(action="/cmd"), out="wrong")
     assert len(wrong) == 0
     assert "/cmd: 12 messages cannot be read" in report.notes
+
+
+@pytest.mark.parametrize("jump", [5 * SECOND, -1500 * MS, -5 * SECOND])
+@pytest.mark.parametrize("whose", ["camera", "everyone", "recorder", "machine"])
+@pytest.mark.parametrize("by", ["markers", "gaps"])
+def test_derived_actions_never_mix_both_sides_of_a_jump(tmp_path, from_bags, jump, whose, by):
+    """The tool swings, so that where it was tells when it was."""
+    lab, starts = Lab(), [START + k * 4 * SECOND for k in range(3)]
+
+    def jumped(t):
+        return t + jump if t >= starts[1] + SECOND else t
+
+    def where(t):
+        return np.array([0.4 + 0.1 * np.sin((t - START) / SECOND * 1.7), 0.05 * np.cos((t - START) / SECOND), 0.2])
+
+    for k, start in enumerate(starts):
+        lab.marker("start", start - 50 * MS)
+        Camera(lab, 1.8, start=start, first=100 * k, clock=(lambda t: t) if whose == "recorder" else jumped)
+        lab.marker("success", start + 1900 * MS)
+    for k in range(1200):
+        t = START - 200 * MS + k * 10 * MS
+        lab.pose("/pose", where(t), jumped(t) if whose in ("everyone", "machine") else t, t)
+    by_reception(lab)
+    if whose in ("recorder", "machine"):
+        lab.rows = [(topic, jumped(receive), data) for topic, receive, data in lab.rows]
+    action = {"from": "poses", "topic": "/pose"}
+    dataset, _ = from_bags(lab.write(tmp_path / "bag"), by=by, gap=1.0, action=action)
+    found = set()
+    for episode in dataset:
+        numbers = np.array([number_of(image) for image in episode.images])
+        (which,) = set((numbers // 100).tolist())
+        found.add(which)
+        # Every third picture stands at a step's beginning, to a millisecond.
+        begins = starts[which] + (numbers - 100 * which) * SECOND // 30
+        moved = np.array([where(t + PERIOD) - where(t) for t in begins]) / 0.04
+        assert np.abs(episode.actions[:, :3] - moved).max() < 0.3
+    assert 0 in found
+    assert (2 in found) == (whose != "camera")
+    assert by != "markers" or 1 not in found
+
+
+@pytest.mark.parametrize("missing", [None, "first", "inner"])
+def test_outcomes_end_episodes_also_where_their_stamps_are_their_own(tmp_path, from_bags, missing):
+    lab = Lab()
+    camera = Camera(lab, 4.4)
+    commands = Commands(lab, 4.6)
+    for k in range(40):
+        last, won = k % 20 == 19, k < 20
+        values = [float(last and won), last and won, last and won, last and not won, k % 20]
+        if k != {"first": 0, "inner": 7}.get(missing):
+            lab.vector("/outcome", OUTCOME_NAMES, values, START + k * PERIOD + 97 * MS)
+    by_reception(lab)
+    dataset, report = from_bags(
+        lab.write(tmp_path / "bag"), by="outcome", pairing="resample", keep_failures=True, control_hz=10.0
+    )
+    assert dataset.success.tolist() == ([False] if missing else [True, False])
+    if missing is None:
+        check(dataset.episode(0), camera, commands, START, 19)
+        assert dataset.episode(0).rewards.tolist() == [0.0] * 18 + [1.0]
+    else:
+        reason = "its beginning is not in the bag" if missing == "first" else "an outcome is missing in it"
+        assert report.dropped == {reason: 1}
+
+
+def test_a_crop_that_leaves_the_picture_is_one_line(tmp_path, from_bags):
+    lab = Lab()
+    Camera(lab, 1.2)
+    Commands(lab, 1.4)
+    with pytest.raises(SpaceError, match=r"crop \[0.0, 0.0, 640.0, 480.0\] leaves the picture of 64x48; give x, y"):
+        from_bags(lab.write(tmp_path / "bag"), image=ImageRule(crop=(0.0, 0.0, 640.0, 480.0)), **LENGTH)
