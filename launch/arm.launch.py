@@ -65,6 +65,10 @@ def generate_launch_description() -> LaunchDescription:
             choices=["none", "scripted"],
             description="Who drives the emulated arm, besides a policy: nobody, or a script that sees everything.",
         ),
+        DeclareLaunchArgument("stop_after", default_value="0", description="Episodes after which all ends; 0: never."),
+        DeclareLaunchArgument(
+            "stop_after_successes", default_value="0", description="Successful episodes after which all ends."
+        ),
         DeclareLaunchArgument(
             "terminate_on_success", default_value="true", description="End an episode on its first success."
         ),
@@ -83,6 +87,7 @@ def generate_launch_description() -> LaunchDescription:
     ]
     arm = {name: argument(name) for name in ("robot", "task", "reward", "scene")}
     arm.update(terminate_on_success=argument("terminate_on_success", bool), recorded=argument("record", bool))
+    arm.update(episodes=argument("stop_after", int), successes=argument("stop_after_successes", int))
     hardware = {name: argument(name) for name in ("robot", "task", "operator")} | {"seed": argument("seed", int)}
     is_emulated = IfCondition(PythonExpression(["'", LaunchConfiguration("robot"), "' == 'emulated'"]))
     return LaunchDescription(

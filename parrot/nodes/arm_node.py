@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from rclpy.duration import Duration
 from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import Bool
 from std_srvs.srv import SetBool, Trigger
@@ -53,6 +54,10 @@ class ArmNodeConfig:
     `reset_scene`; or nobody, and the next episode begins at once."""
     terminate_on_success: bool = True
     """End an episode on the first step that meets the task's objective, else always after 25 steps."""
+    episodes: Annotated[int, Range(0, 2**31 - 1)] = 0
+    """Episodes after which the node ends; 0: never."""
+    successes: Annotated[int, Range(0, 2**31 - 1)] = 0
+    """Episodes that end in success after which it ends, however many fail; 0: `episodes` says."""
     recorded: bool = False
     """Wait for recorder_node, or `ros2 bag record`, before the first image, so that the bag lacks nothing."""
     action_timeout: Annotated[float, Range(0.05, 60.0)] = 2.0
@@ -97,7 +102,7 @@ class ArmNode(ManagedNode[ArmNodeConfig]):
         self.stamp = 0
         self.state: Literal["blank", "shown", "acted"] = "blank"
         """No image is out; the last one awaits its action; its action is being executed."""
-        self.index = self.episodes = 0
+        self.index = self.episodes = self.successes = 0
         self.paused = self.estopped = self.broken = False
         """`broken`: the episode cannot go on; its step ends as truncated."""
         self.latencies: deque[float] = deque(maxlen=LATENCIES)
@@ -236,8 +241,21 @@ class ArmNode(ManagedNode[ArmNodeConfig]):
         if outcome.done:
             self.index = 0
             self.episodes += 1
+            self.successes += success
             self.health.count("episodes")
             self.reset.begin()
+            wanted, found = self.config.episodes, self.episodes
+            if self.config.successes:
+                wanted, found = self.config.successes, self.successes
+            if 0 < wanted <= found:
+                self.finish()
+
+    def finish(self) -> None:
+        """Ends once everybody has what was published."""
+        for publisher in (self.images, self.executed, self.outcomes):
+            publisher.wait_for_all_acked(Duration(seconds=5))
+        self.get_logger().info(f"{self.episodes} episodes done, {self.successes} ended in success")
+        self.finished = True
 
     def watch(self) -> None:
         """The safety core's watchdogs, several times in each period; notices when the arm stops and may go on."""
