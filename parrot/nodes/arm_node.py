@@ -9,14 +9,12 @@ from __future__ import annotations
 import time
 from collections import deque
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from rclpy.duration import Duration
 from sensor_msgs.msg import Image, JointState
-from std_msgs.msg import Bool
-from std_srvs.srv import SetBool, Trigger
 
 from parrot.errors import SpaceError
 from parrot.nodes import topics
@@ -93,7 +91,7 @@ class ArmNode(ManagedNode[ArmNodeConfig]):
         config, robot = self.config, load_robot(self.config.robot)
         self.period = 1 / robot.control_hz
         self.link = DriverLink(self, robot)
-        self.operator = Operator(self, config.reward == "topic", self.on_word)
+        self.operator = Operator(self, self, config.reward == "topic")
         self.reset = ArmReset(self, self.link, self.operator, config.scene, config.home_timeout, config.scene_timeout)
         self.newest: tuple[int, Image, float] | None = None
         self.shown: Image | None = None
@@ -116,10 +114,6 @@ class ArmNode(ManagedNode[ArmNodeConfig]):
         self.executed = self.create_publisher(JointState, topics.ACTION_EXECUTED, topics.LOOP)
         self.listen(JointState, topics.ACTION, self.on_action)
         self.listen(Image, topics.OBSERVATION, self.on_observation, qos=topics.NEWEST)
-        self.listen(Bool, topics.ESTOP, self.on_estop_topic, qos=10)
-        self.create_service(SetBool, topics.ESTOP, self.guarded(self.on_estop))
-        self.create_service(SetBool, "pause", self.guarded(self.on_pause))
-        self.create_service(Trigger, "reset", self.guarded(self.on_reset))
         self.every(self.period, self.step)
         self.every(min(self.period / WATCHES, 1 / self.link.driver.hz), self.watch)
         self.every(1.0, self.summarise)
@@ -296,36 +290,20 @@ class ArmNode(ManagedNode[ArmNodeConfig]):
         self.newest = (stamp, message, now)
 
     def stop(self) -> None:
-        """The e-stop: latches until the service lets go of it."""
+        """The e-stop: latches until `release`."""
         assert self.link is not None
         self.estopped = True
         self.link.core.estop(time.monotonic())
         self.link.tick()
         self.broken = True
-        self.warn("e-stop; let go by: ros2 service call /estop std_srvs/srv/SetBool '{data: false}'")
+        self.warn("e-stop; let go by L in operator_node, or the service estop (std_srvs/SetBool) with false")
 
-    def on_estop_topic(self, message: Bool) -> None:
-        """True stops; False is not enough to go on."""
-        if message.data:
-            self.stop()
-
-    def on_estop(self, request: Any, response: Any) -> Any:
-        """Stops, or lets go: then the arm starts slowly, with a reset."""
+    def release(self) -> None:
+        """Lets go of the e-stop: the arm starts slowly, with a reset."""
         assert self.link is not None
-        if request.data:
-            self.stop()
-        elif self.estopped:
+        if self.estopped:
             self.estopped = False
             self.link.core.release(time.monotonic())
-        response.success, response.message = True, "stopped" if self.estopped else "released"
-        return response
-
-    def on_word(self, word: str) -> None:
-        """The operator stops the arm, or pauses, or goes on."""
-        if word == "estop":
-            self.stop()
-        else:
-            self.pause(not self.paused)
 
     def pause(self, paused: bool) -> None:
         """Holds the arm, or lets it go on, slowly at first, with the action that came meanwhile, if not too late."""
@@ -337,20 +315,12 @@ class ArmNode(ManagedNode[ArmNodeConfig]):
             if held is not None:
                 self.on_action(held)
 
-    def on_pause(self, request: Any, response: Any) -> Any:
-        """Holds the arm, or lets it go on."""
-        self.pause(bool(request.data))
-        response.success, response.message = True, "paused" if self.paused else "running"
-        return response
-
-    def on_reset(self, request: Any, response: Any) -> Any:
+    def restart(self) -> None:
         """Ends the episode here and now, as if its time were up."""
         if self.reset.phase == "ready":
             self.broken = True
         else:
             self.reset.begin()
-        response.success, response.message = True, f"episode {self.episodes + 1} begins"
-        return response
 
     def close(self) -> None:
         """The last command on the wire is to hold."""

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from std_msgs.msg import Bool, String
-from std_srvs.srv import Trigger
+from std_srvs.srv import SetBool, Trigger
 
 from parrot.errors import SpaceError
 from parrot.nodes import topics
@@ -29,17 +29,40 @@ FRESH = 0.5
 """Seconds for which what `success` last said is believed."""
 
 
-class Operator:
-    """What the operator, or whoever stands in for one, has said since it was last asked."""
+class Obedient(Protocol):
+    """What the operator moves: the arm's node."""
 
-    def __init__(self, node: GraphNode[Any], by_topic: bool, act: Callable[[str], None]) -> None:
-        """`by_topic`: listen to the topic `success`. `act`: does what `pause` and `estop` mean."""
-        self._node, self._by_topic, self._act = node, by_topic, act
+    paused: bool
+    estopped: bool
+
+    def stop(self) -> None:
+        """Stops, and latches."""
+
+    def release(self) -> None:
+        """Lets go of the stop."""
+
+    def pause(self, paused: bool) -> None:
+        """Holds, or goes on."""
+
+    def restart(self) -> None:
+        """Ends the episode, and resets."""
+
+
+class Operator:
+    """What the operator, or whoever stands in for one, has said since last asked; commands are obeyed at once."""
+
+    def __init__(self, node: GraphNode[Any], arm: Obedient, by_topic: bool) -> None:
+        """`by_topic`: listen to the topic `success`."""
+        self._node, self._arm, self._by_topic = node, arm, by_topic
         self._succeeded = self._failed = self._ready = False
         self._level = (-FRESH, False)
         self._warned_at = 0.0
         for name in NOTED:
             node.create_service(Trigger, name, node.guarded(self._service(name)))
+        node.create_service(SetBool, topics.ESTOP, node.guarded(self._on_estop))
+        node.create_service(SetBool, "pause", node.guarded(self._on_pause))
+        node.create_service(Trigger, "reset", node.guarded(self._on_reset))
+        node.listen(Bool, topics.ESTOP, self._on_estop_topic, qos=10)
         node.listen(String, topics.OPERATOR, self._on_word, qos=10)
         node.listen(String, topics.MARKER, self._on_marker)
         if by_topic:
@@ -59,8 +82,33 @@ class Operator:
             self._node.refuse("word", SpaceError(f"operator says {word!r}; it may be {', '.join(WORDS)}"))
         elif word in NOTED:
             self.say(word)
+        elif word == "estop":
+            self._arm.stop()
         else:
-            self._act(word)
+            self._arm.pause(not self._arm.paused)
+
+    def _on_estop_topic(self, message: Bool) -> None:
+        """True stops; False is not enough to go on."""
+        if message.data:
+            self._arm.stop()
+
+    def _on_estop(self, request: Any, response: Any) -> Any:
+        if request.data:
+            self._arm.stop()
+        else:
+            self._arm.release()
+        response.success, response.message = True, "stopped" if self._arm.estopped else "released"
+        return response
+
+    def _on_pause(self, request: Any, response: Any) -> Any:
+        self._arm.pause(bool(request.data))
+        response.success, response.message = True, "paused" if self._arm.paused else "running"
+        return response
+
+    def _on_reset(self, request: Any, response: Any) -> Any:
+        self._arm.restart()
+        response.success, response.message = True, "the episode ends"
+        return response
 
     def _on_marker(self, message: String) -> None:
         """What teleop_node says of an episode to the recorder."""
