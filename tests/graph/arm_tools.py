@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 import numpy as np
 from graph_tools import START, Spy, World
-from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import Bool, String
 from std_srvs.srv import SetBool
@@ -54,8 +53,8 @@ class ArmSpy(Spy):
         self.policy: Callable[[int], np.ndarray] | None = None
         self.answered = 0
         driver = ROBOT.driver
-        self.node.create_subscription(JointTrajectory, driver.command, self._command, 100)
-        self.node.create_subscription(JointState, driver.joint_states, self._joints, qos_profile_sensor_data)
+        self.node.create_subscription(JointTrajectory, driver.command, self._command, 1000)
+        self.node.create_subscription(JointState, driver.joint_states, self._joints, 1000)
         self.node.create_subscription(Image, topics.IMAGE, self._answer, topics.LOOP)
         self.told: list[tuple[int, list[str], list[float]]] = []
         """What arm_node says of each action: its stamp, names and values."""
