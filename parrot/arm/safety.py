@@ -37,7 +37,7 @@ __all__ = ["FAULTS", "Command", "SafetyCore"]
 Vector = NDArray[np.float64]
 
 FAULTS = ("estop", "clock", "joints stale", "camera stale", "camera frozen")
-"""Reasons for which the arm stops. Other reasons and counts: docs/parts/safety.md."""
+"""Reasons for which the arm stops. Other reasons and counts: docs/safety.md."""
 
 _BRAKING, _SHORTEST = 0.5, 0.1
 """Control steps in which a stopped arm is to come to rest, and the shortest time that a command gives."""
@@ -78,6 +78,8 @@ class SafetyCore:
         self.limits = limits
         self.counts: Counter[str] = Counter()
         """How often each limit acted; a stop or hold counts once when it begins."""
+        self.advanced: Vector = np.zeros(6)
+        """(6,) m, rad: how far the last `act` or `goto` moved the commanded pose; what the limits left of it."""
         self._arm, self._gate = kinematics, Gate(limits, kinematics)
         self._now = -math.inf
         self._measured: Place | None = None
@@ -179,7 +181,7 @@ class SafetyCore:
 
     def act(self, action: Any, now: float) -> Command | None:
         """The command for an action (7,) of one control step; a hold, if it is malformed or a limit forbids it."""
-        fault, values = self._watch(now), vector(action, ACTION_DIM)
+        fault, values, self.advanced = self._watch(now), vector(action, ACTION_DIM), np.zeros(6)
         if values is None:
             self.counts["malformed action"] += 1
         if fault or values is None or self._measured is None:
@@ -196,7 +198,7 @@ class SafetyCore:
 
         `opening` of the gripper: 0 closed to 1 open; None leaves it. Whether it has arrived, the measured joints tell.
         """
-        fault, goal = self._watch(now), vector(joints, len(self._gate.joint_speed))
+        fault, goal, self.advanced = self._watch(now), vector(joints, len(self._gate.joint_speed)), np.zeros(6)
         if goal is None:
             self.counts["malformed goal"] += 1
         if fault or goal is None or self._measured is None:
@@ -206,7 +208,7 @@ class SafetyCore:
         here, there = self._measured, self._gate.place(goal)
         if self._gate.needed(here, there) <= self._share() * self.limits.period:
             return self._go(there, there.pose, "")
-        way = _way(here.pose if self._pose is None else self._pose, there.pose)
+        way = _way(self._commanded(here), there.pose)
         return self._move(way / max(1.0, self._steps(way) * (1 + 1e-9)), here)
 
     def tick(self, now: float) -> Command | None:
@@ -226,7 +228,7 @@ class SafetyCore:
 
         The commanded pose is never read from the arm, which sags, but it is at most one step ahead of what was sent.
         """
-        before, allowed = here.pose if self._pose is None else self._pose, self._share() * self.limits.period
+        before, allowed = self._commanded(here), self._share() * self.limits.period
         size = self._steps(step)
         reason, step = ("step", step / size) if size > 1 else ("", step)
         # Beyond the box the commanded pose may only stay or come back.
@@ -248,6 +250,9 @@ class SafetyCore:
             part, reason = part * 0.98 * allowed / needed, "ramp" if self._share() < 1 else "speed"
         return self._go(None, before, "inverse kinematics")
 
+    def _commanded(self, here: Place) -> Vector:
+        return here.pose if self._pose is None else self._pose
+
     def _steps(self, way: Vector) -> float:
         """How many largest steps a displacement (6,) is."""
         moved, turned = np.linalg.norm(way[:3]), np.linalg.norm(way[3:])
@@ -264,6 +269,7 @@ class SafetyCore:
         self._reason = reason
         if there is None:
             return self._emit(self._target, reason)
+        self.advanced = _way(self._commanded(here), pose)
         self._pose, self._due = pose, self._now + self.limits.period
         return self._emit(there.joints, reason)
 

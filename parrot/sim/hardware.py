@@ -79,7 +79,7 @@ class DriverConfig:
     """The driver of the arm, and its topics."""
 
     kind: Literal["joint_trajectory", "servo", "xarm", "interbotix"]
-    """Which translation; docs/parts/safety.md lists them."""
+    """Which translation; docs/safety.md lists them."""
     command: str
     """Topic of the arm's commands."""
     joint_states: str = "/joint_states"

@@ -2,7 +2,7 @@
 
     PARROT_HOSTILE_COMMANDS=100000 pytest tests/arm/test_hostile_commands.py
 
-runs as many as the project promises; by default there are two thousand.
+runs as many as the project promises; by default there are 1,200.
 """
 
 import math
@@ -23,7 +23,7 @@ ROBOTS = (ROBOT, load_robot("wx250s"))
 
 ROOT = Path(parrot.__file__).parent.parent
 
-COMMANDS = int(os.environ.get("PARROT_HOSTILE_COMMANDS", "2000"))
+COMMANDS = int(os.environ.get("PARROT_HOSTILE_COMMANDS", "1200"))
 
 STILL = 0.05
 """rad/s; the simulated arm has a time constant of 20 ms."""
@@ -147,9 +147,9 @@ class Siege(Rig):
 @pytest.mark.timeout(3600)
 def test_no_hostile_command_leaves_the_limits():
     kinds, ways = set(), []
-    for seed in range(max(1, COMMANDS // 1000)):
+    for seed in range(max(2, COMMANDS // 1000)):
         siege = Siege(np.random.default_rng(seed), ROBOTS[seed % 2])
-        for _ in range(min(COMMANDS, 1000)):
+        for _ in range(min(COMMANDS // 2, 1000)):
             siege.assault()
             assert siege.broken == [], (seed, siege.commands[-1])
         kinds |= siege.kinds | set(siege.core.counts)
@@ -158,7 +158,7 @@ def test_no_hostile_command_leaves_the_limits():
     assert {"", "malformed action", "malformed goal", "workspace", "speed", "ramp", "watchdog"} <= kinds
     assert set(FAULTS) <= kinds
     assert min(ways) > 0.3
-    page = (ROOT / "docs" / "parts" / "safety.md").read_text()
+    page = (ROOT / "docs" / "safety.md").read_text()
     assert [kind for kind in kinds if kind and f"`{kind}`" not in page] == []
 
 

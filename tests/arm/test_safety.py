@@ -40,6 +40,21 @@ def test_what_the_speed_caps_leave_of_an_action_is_made_good_in_the_next_step():
     assert rig.broken == []
 
 
+def test_what_the_limits_left_of_an_action_is_told():
+    rig = Rig(limits=dataclasses.replace(LIMITS, linear_speed=0.3))
+    rig.act([0.5, 0, 0, 0, 0, -0.1, 0])
+    np.testing.assert_allclose(rig.core.advanced, [0.02, 0, 0, 0, 0, -0.025], atol=1e-9)
+    rig.pass_time()
+    rig.act([1, 0, 0, 0, 0, 0, 0])  # slowed, and made good in the next step
+    np.testing.assert_allclose(rig.core.advanced, [0.04, 0, 0, 0, 0, 0], atol=1e-9)
+    rig.pass_time()
+    rig.core.act("nothing", rig.now)
+    np.testing.assert_array_equal(rig.core.advanced, np.zeros(6))
+    rig.push([0, 0, -1, 0, 0, 0, 0], 10)
+    assert rig.commands[-1].reason == "workspace"
+    np.testing.assert_allclose(rig.core.advanced, np.zeros(6), atol=1e-9)
+
+
 def test_a_sagging_arm_does_not_sink_with_every_step():
     rig = Rig()
     start = rig.pose()[0]
