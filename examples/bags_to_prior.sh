@@ -31,7 +31,7 @@ parrot data collect --trajectories "$count" --seed "$seed" --workers 1 --out "$o
 
 for kind in bagged collected; do
     step "train a prior on what was $kind: $steps gradient steps"
-    parrot prior train "$out/$kind" --steps "$steps" --seed "$seed" --out "$out/prior_$kind"
+    parrot prior train "$out/$kind" --steps "$steps" --seed "$seed" --threads 1 --out "$out/prior_$kind"
     parrot prior eval "$out/prior_$kind/prior.safetensors" --task novel --episodes "$episodes" --seed "$seed" \
         --out "$out/random_z_$kind.csv"
 done

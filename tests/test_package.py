@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from importlib import metadata
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from catkin_pkg.package import parse_package
 
 import parrot
 from parrot.errors import ConfigError
-from parrot.resources import share
+from parrot.resources import idle_cores, share
 
 ROOT = Path(parrot.__file__).resolve().parent.parent
 DATA = ("launch", "config", "sim", "models")
@@ -214,3 +215,15 @@ def test_lazy_names_are_the_real_ones():
     assert parrot.LatentActionWrapper is LatentActionWrapper
     with pytest.raises(AttributeError, match="no_such_name"):
         parrot.no_such_name  # noqa: B018
+
+
+def test_a_core_that_is_taken_is_not_idle():
+    cores = os.cpu_count()
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(cores)]
+    try:
+        time.sleep(0.5)
+        assert idle_cores() == 1
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()

@@ -61,7 +61,7 @@ def train(
             random weights.
         seed: Of the weights, the split, the batches and the noise.
         device: cpu or cuda; default: cuda if there is one.
-        threads: CPU threads; default: all cores.
+        threads: CPU threads; default: one for each core that is idle when it begins.
     """
     from rich.console import Console
 
@@ -218,10 +218,11 @@ def _preset(name: str, **changes: Any) -> TrainConfig:
 def _use_threads(threads: int | None) -> None:
     import torch
 
-    if threads is not None:
-        if threads < 1:
-            raise ConfigError(f"--threads {threads}: must be at least 1")
-        torch.set_num_threads(threads)
+    from parrot.resources import idle_cores
+
+    if threads is not None and threads < 1:
+        raise ConfigError(f"--threads {threads}: must be at least 1")
+    torch.set_num_threads(threads or idle_cores())
 
 
 def _evaluate(
