@@ -22,7 +22,7 @@ from parrot.arm.limits import Limits
 from parrot.arm.safety import FAULTS, Command, SafetyCore
 from parrot.kinematics import Kinematics
 from parrot.nodes.base import GraphNode
-from parrot.rotations import DOWN, rpy_of
+from parrot.rotations import DOWN
 
 if TYPE_CHECKING:
     from parrot.sim.config import RobotConfig
@@ -39,7 +39,7 @@ class DriverLink:
 
     def __init__(self, node: GraphNode[Any], robot: RobotConfig) -> None:
         self._node, self.robot = node, robot
-        self.kinematics = kinematics = Kinematics.of(robot)
+        kinematics = Kinematics.of(robot)
         self.core = SafetyCore(Limits.of(robot), kinematics)
         self.driver = make_driver(robot, kinematics)
         self.home = kinematics.inverse(np.array(robot.home.position), DOWN, np.array(robot.home.joints))
@@ -88,18 +88,10 @@ class DriverLink:
 
     def act(self, action: NDArray[np.float64]) -> NDArray[np.float64]:
         """Executes an action (7,) as far as the limits allow; returns what that was, as an action."""
-        before = self._sent[1].joints if self._sent else self.joints
-        command = self.core.act(action, time.monotonic())
-        self.send(command)
-        if command is None or before is None:
-            return np.zeros_like(action)
-        done = np.clip(action, -1.0, 1.0)
-        if command.reason:
-            (old, turn), (new, turned) = (self.kinematics.forward(joints) for joints in (before, command.joints))
-            scale = self.robot.action_scale
-            way = (rpy_of(turned) - rpy_of(turn) + np.pi) % (2 * np.pi) - np.pi
-            done[:6] = np.clip(np.r_[(new - old) / scale.translation, way / scale.rotation], -1.0, 1.0)
-        return done
+        self.send(self.core.act(action, time.monotonic()))
+        scale, done = self.robot.action_scale, action.copy()
+        done[:6] = self.core.advanced / np.repeat([scale.translation, scale.rotation], 3)
+        return np.clip(done, -1.0, 1.0)
 
     def send(self, command: Command | None) -> None:
         """Puts the command on the wire."""
