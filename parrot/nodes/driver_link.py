@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from rclpy.client import Client
 from rclpy.duration import Duration
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import JointState
@@ -106,13 +107,24 @@ class DriverLink:
         topic, cls = message.topic, type_named(message.type)
         if topic not in self._outlets:
             if "/srv/" in message.type:
-                self._outlets[topic] = (cls.Request, self._node.create_client(cls, topic).call_async)
+                self._outlets[topic] = (cls.Request, self._caller(self._node.create_client(cls, topic)))
             else:
                 self._outlets[topic] = (cls, self._node.create_publisher(cls, topic, 10).publish)
         return self._outlets[topic]
 
+    def _caller(self, client: Client) -> Callable[[Any], None]:
+        """Calls the service without waiting for its answer, if it is there: drivers repeat what they ask for."""
+
+        def call(request: Any) -> None:
+            if client.service_is_ready():
+                client.call_async(request)
+            else:
+                self._node.health.count(f"calls of {client.srv_name} that nobody heard")
+
+        return call
+
     def _post(self, message: Message) -> None:
-        """Publishes the message, or calls the service without waiting for its answer."""
+        """Publishes the message, or calls the service."""
         empty, send = self._outlet(message)
         send(fill(empty(), message.fields, self._node.get_clock().now().to_msg()))
 

@@ -270,3 +270,9 @@ def test_an_arm_that_does_not_come_home_is_given_up_in_one_line(arm, listener, s
     node = shared_world.node("arm_node", robot="emulated", reward="topic", scene="service", home_timeout=2.0)
     assert node.wait(30) == 7
     assert "the arm has not come home within 2 s" in one_line_error(node.output)
+
+
+def test_a_driver_whose_messages_are_not_installed_is_one_line_before_anything_moves(world):
+    node = world.node("arm_node", robot="xarm6")
+    assert node.wait(30) == 2
+    assert "xarm_msgs/srv/GripperMove is not installed" in one_line_error(node.output)
