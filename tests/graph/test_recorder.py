@@ -110,7 +110,7 @@ def test_the_bag_has_what_the_arm_was_told_after_limits(world: World, spy: Spy):
 
 def test_the_simulator_says_what_it_executed_and_that_is_what_is_recorded(world: World, spy: Spy):
     running, bag = record(world, spy)
-    world.node("sim_node", task="grasp_can", recorded=True, republish_period=60.0)
+    world.node("sim_node", task="grasp_can", recorded=True)
     spy.wait(lambda: spy.images and spy.matched(topics.ACTION), what="an image")
     first = spy.images[-1][0]
     spy.act(first + 7, [0.9] * 7)  # for no image: not executed
