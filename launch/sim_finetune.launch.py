@@ -63,6 +63,12 @@ def generate_launch_description() -> LaunchDescription:
             "run_dir", default_value=run, description="Folder that the run leaves; the same folder goes on."
         ),
         DeclareLaunchArgument(
+            "simulate",
+            default_value="true",
+            choices=["true", "false"],
+            description="Run sim_node; false where something else is the world, as in real_finetune.launch.py.",
+        ),
+        DeclareLaunchArgument(
             "record", default_value="false", choices=["true", "false"], description="Record the graph into a bag."
         ),
         DeclareLaunchArgument(
@@ -97,7 +103,7 @@ def generate_launch_description() -> LaunchDescription:
         [
             *declared,
             SetEnvironmentVariable("ROS_AUTOMATIC_DISCOVERY_RANGE", LaunchConfiguration("discovery_range")),
-            node("sim_node", world),
+            node("sim_node", world, condition=IfCondition(LaunchConfiguration("simulate"))),
             node("prior_node", prior, condition=with_prior),
             node("recorder_node", bag, condition=IfCondition(LaunchConfiguration("record"))),
             # The one node that owns the terminal, for its live table.

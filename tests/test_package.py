@@ -152,7 +152,10 @@ def test_ros_wheels_are_an_extra_and_never_a_dependency():
 
 def test_entry_points_lead_to_functions():
     scripts = [entry for entry in metadata.distribution("parrot").entry_points if entry.group == "console_scripts"]
-    nodes = {"sim_node", "prior_node", "rl_node", "recorder_node", "teleop_node"}
+    nodes = {
+        "sim_node", "prior_node", "rl_node", "recorder_node", "teleop_node",
+        "camera_node", "arm_node", "operator_node", "emulated_arm_node",
+    }  # fmt: skip
     assert {entry.name for entry in scripts} == {"parrot", *nodes}
     for entry in scripts:
         tree = ast.parse((ROOT / f"{entry.module.replace('.', '/')}.py").read_text())

@@ -32,8 +32,8 @@ class Terminal:
         self._fd = sys.stdin.fileno() if sys.stdin is not None else -1
         if self._fd < 0 or not os.isatty(self._fd):
             raise ConfigError(
-                "standard input is no terminal, so there is no keyboard (launch gives its nodes none); run teleop_node "
-                "in a terminal of its own, `ros2 run parrot teleop_node`, or use a gamepad, input:=joy"
+                "standard input is no terminal, so there is no keyboard (launch gives its nodes none); run it in "
+                "a terminal of its own, e.g. `ros2 run parrot teleop_node`; that also takes a gamepad, input:=joy"
             )
         self._before: list[Any] | None = None
         self.ended = False
