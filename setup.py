@@ -10,7 +10,7 @@ from setuptools import find_packages, setup
 
 NAME = "parrot"
 DATA_FOLDERS = ("launch", "config", "sim", "models")
-NODES = ("sim_node", "prior_node", "rl_node", "recorder_node")
+NODES = ("sim_node", "prior_node", "rl_node", "recorder_node", "policy_node", "deploy_node")
 
 package_xml = ElementTree.parse(Path(__file__).resolve().parent / "package.xml")
 

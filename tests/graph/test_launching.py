@@ -84,6 +84,8 @@ def test_the_defaults_of_the_launch_file_are_those_of_the_run():
 
 
 def test_the_parameter_file_names_only_parameters_that_there_are():
+    from parrot.nodes.deploy_node import DeployNodeConfig
+    from parrot.nodes.policy_node import PolicyNodeConfig
     from parrot.nodes.prior_node import PriorNodeConfig
     from parrot.nodes.recorder_node import RecorderNodeConfig
     from parrot.nodes.rl_node import RLNodeConfig
@@ -95,6 +97,8 @@ def test_the_parameter_file_names_only_parameters_that_there_are():
         "prior_node": vars(PriorNodeConfig()),
         "rl_node": {**vars(RLNodeConfig()), **vars(FineTuneConfig())},
         "recorder_node": vars(RecorderNodeConfig()),
+        "policy_node": vars(PolicyNodeConfig()),
+        "deploy_node": vars(DeployNodeConfig()),
     }
     written = yaml.safe_load((ROOT / "config" / "nodes.yaml").read_text())
     assert set(written) == set(known)

@@ -56,14 +56,26 @@ class Lab:
         row = picture.reshape(height, -1)
         data = np.pad(row, ((0, 0), (0, pad)), constant_values=99)
         message = self.make(
-            "sensor_msgs/msg/Image", self.header(stamp), height, width, encoding, 0, row.shape[1] + pad, data.reshape(-1)
+            "sensor_msgs/msg/Image",
+            self.header(stamp),
+            height,
+            width,
+            encoding,
+            0,
+            row.shape[1] + pad,
+            data.reshape(-1),
         )
         self.add(topic, "sensor_msgs/msg/Image", message, stamp if receive is None else receive)
 
     def vector(self, topic, names, values, stamp, receive=None):
         nothing = np.zeros(0)
         message = self.make(
-            "sensor_msgs/msg/JointState", self.header(stamp), list(names), np.asarray(values, np.float64), nothing, nothing
+            "sensor_msgs/msg/JointState",
+            self.header(stamp),
+            list(names),
+            np.asarray(values, np.float64),
+            nothing,
+            nothing,
         )
         self.add(topic, "sensor_msgs/msg/JointState", message, stamp if receive is None else receive)
 
