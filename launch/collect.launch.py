@@ -11,6 +11,9 @@ from launch_ros.parameter_descriptions import ParameterValue
 
 PARAMETERS = str(Path(__file__).resolve().parent.parent / "config" / "nodes.yaml")
 
+RENDERER = "pybullet-tiny"
+"""Noted in the bag; a test holds it against the simulator."""
+
 
 def argument(name: str, kind: type = str) -> ParameterValue:
     """The launch argument as a parameter of this type."""
@@ -33,7 +36,12 @@ def generate_launch_description() -> LaunchDescription:
     return LaunchDescription(
         [
             DeclareLaunchArgument("task", default_value="collect", description="The task; `parrot tasks` lists all."),
-            DeclareLaunchArgument("episodes", default_value="100", description="Episodes to record."),
+            DeclareLaunchArgument(
+                "episodes", default_value="100", description="Episodes to record, failures included."
+            ),
+            DeclareLaunchArgument(
+                "successes", default_value="0", description="Successful episodes to record, however many; 0: episodes."
+            ),
             DeclareLaunchArgument(
                 "bag",
                 default_value=["data/", LaunchConfiguration("task"), "_bag"],
@@ -48,7 +56,9 @@ def generate_launch_description() -> LaunchDescription:
                 description="Who may find the graph: LOCALHOST, or SUBNET for other machines too.",
             ),
             SetEnvironmentVariable("ROS_AUTOMATIC_DISCOVERY_RANGE", LaunchConfiguration("discovery_range")),
-            node("recorder_node", {name: argument(name) for name in ("bag", "task", "robot")}),
+            node(
+                "recorder_node", {**{name: argument(name) for name in ("bag", "task", "robot")}, "renderer": RENDERER}
+            ),
             node(
                 "sim_node",
                 {
@@ -56,6 +66,7 @@ def generate_launch_description() -> LaunchDescription:
                     "robot": argument("robot"),
                     "seed": argument("seed", int),
                     "episodes": argument("episodes", int),
+                    "successes": argument("successes", int),
                     "policy": "scripted",
                     "terminate_on_success": False,
                     "recorded": True,

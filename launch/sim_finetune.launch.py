@@ -12,6 +12,9 @@ from launch_ros.parameter_descriptions import ParameterValue
 
 PARAMETERS = str(Path(__file__).resolve().parent.parent / "config" / "nodes.yaml")
 
+RENDERER = "pybullet-tiny"
+"""Noted in the bag; a test holds it against the simulator."""
+
 ARGUMENTS = [
     # name, default, description; the defaults of a run's settings are those of parrot.rl.settings, which a test holds
     ("task", "grasp_cap", "The task; `parrot tasks` lists all."),
@@ -60,6 +63,12 @@ def generate_launch_description() -> LaunchDescription:
             "run_dir", default_value=run, description="Folder that the run leaves; the same folder goes on."
         ),
         DeclareLaunchArgument(
+            "simulate",
+            default_value="true",
+            choices=["true", "false"],
+            description="Run sim_node; false where something else is the world, as in real_finetune.launch.py.",
+        ),
+        DeclareLaunchArgument(
             "record", default_value="false", choices=["true", "false"], description="Record the graph into a bag."
         ),
         DeclareLaunchArgument(
@@ -87,13 +96,14 @@ def generate_launch_description() -> LaunchDescription:
     prior = {name: argument(name) for name in ("prior", "robot")}
     for parameters in (learner, world, prior):
         parameters["recorded"] = argument("record", bool)
-    bag = {name: argument(name) for name in ("bag", "task", "robot")}
+    bag: dict[str, Any] = {name: argument(name) for name in ("bag", "task", "robot")}
+    bag["renderer"] = RENDERER
     with_prior = IfCondition(PythonExpression(["'", LaunchConfiguration("algo"), "' != 'sac'"]))
     return LaunchDescription(
         [
             *declared,
             SetEnvironmentVariable("ROS_AUTOMATIC_DISCOVERY_RANGE", LaunchConfiguration("discovery_range")),
-            node("sim_node", world),
+            node("sim_node", world, condition=IfCondition(LaunchConfiguration("simulate"))),
             node("prior_node", prior, condition=with_prior),
             node("recorder_node", bag, condition=IfCondition(LaunchConfiguration("record"))),
             # The one node that owns the terminal, for its live table.

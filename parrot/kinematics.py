@@ -80,6 +80,9 @@ class Kinematics:
         indices = [model.getJointId(name) for name in self.joints]
         self._columns = np.array([model.joints[index].idx_v for index in indices])
         self.lower, self.upper = self._limits(indices)
+        speeds = np.asarray(model.velocityLimit)[self._columns]
+        self.speed = np.where(speeds > 0, speeds, np.inf)
+        """Highest speed of each joint (J,) by the URDF, rad/s or m/s; infinite where it names none."""
 
     @classmethod
     def of(cls, robot: RobotConfig) -> Kinematics:
@@ -113,8 +116,20 @@ class Kinematics:
         placement = self._data.oMf[self._tool]
         return placement.translation.copy(), placement.rotation.copy()
 
+    def jacobian(self, q: NDArray[np.floating]) -> NDArray[np.float64]:
+        """(6, J): the tool point's velocity, then its angular velocity, in the base frame, for each joint's speed."""
+        configuration = self._place(q)
+        whole = self._pin.computeFrameJacobian(
+            self._model, self._data, configuration, self._tool, self._pin.LOCAL_WORLD_ALIGNED
+        )
+        return np.asarray(whole)[:, self._columns]
+
     def inverse(
-        self, position: NDArray[np.floating], rotation: NDArray[np.floating], seed: NDArray[np.floating]
+        self,
+        position: NDArray[np.floating],
+        rotation: NDArray[np.floating],
+        seed: NDArray[np.floating],
+        iterations: int = _ITERATIONS,
     ) -> NDArray[np.float64]:
         """Joints (J,) within their limits that bring the tool point there, found from `seed` by damped least squares.
 
@@ -122,13 +137,14 @@ class Kinematics:
             position: (3,) metres.
             rotation: (3, 3).
             seed: (J,) where to start; from the joints of a moment ago the solution stays on the same branch.
+            iterations: After which it gives up; where time matters, from a neighbouring pose, a tenth is plenty.
 
         Raises:
             SpaceError: the joints do not reach the pose from there; the message says how near they come.
         """
         pin, goal = self._pin, self._pin.SE3(np.asarray(rotation, float), np.asarray(position, float))
         q = np.clip(np.asarray(seed, dtype=np.float64), self.lower, self.upper)
-        for _ in range(_ITERATIONS):
+        for _ in range(iterations):
             configuration = self._place(q)
             placement = self._data.oMf[self._tool]
             error = np.concatenate(

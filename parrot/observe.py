@@ -66,4 +66,4 @@ def observe(rgb: NDArray[np.uint8], crop: Sequence[float] | None = None) -> NDAr
     part = rgb[y : y + h, x : x + w]
     if part.shape == IMAGE_SHAPE:
         return part.copy()
-    return cv2.resize(part, (IMAGE_SIZE, IMAGE_SIZE), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(part, (IMAGE_SIZE, IMAGE_SIZE), interpolation=cv2.INTER_AREA), np.uint8)

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from importlib import metadata
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from catkin_pkg.package import parse_package
 
 import parrot
 from parrot.errors import ConfigError
-from parrot.resources import share
+from parrot.resources import idle_cores, share
 
 ROOT = Path(parrot.__file__).resolve().parent.parent
 DATA = ("launch", "config", "sim", "models")
@@ -125,13 +126,14 @@ print(sorted(values["packages"])[0], len(values["data_files"]) > 2, values["pyth
 def test_what_is_imported_is_a_dependency_of_pip_or_of_ros(manifest):
     owners = metadata.packages_distributions()
     parts = {"pybullet_data": "pybullet", "mpl_toolkits": "matplotlib", "pinocchio": "pin"}
-    # What only `parrot bench`, `--ray` and the arm's kinematics import has an extra of its own.
-    optional = ('extra == "bench"', 'extra == "ray"', 'extra == "arm"')
+    # What only `parrot bench`, `--ray`, the arm's kinematics and LeRobot's format import has an extra of its own.
+    optional = tuple(f'extra == "{name}"' for name in ("bench", "ray", "arm", "lerobot", "video"))
     lines = metadata.requires("parrot")
     declared = {normal(line) for line in lines if "extra ==" not in line or line.endswith(optional)}
     ros = {depend.name for depend in manifest.exec_depends}
     for name in imports((ROOT / "parrot").rglob("*.py")):
-        distributions = {normal(owner) for owner in owners.get(parts.get(name, name), [name])}
+        part = parts.get(name, name)
+        distributions = {normal(owner) for owner in owners.get(part, [part])}
         assert name in ros or distributions & declared, name
 
 
@@ -150,7 +152,11 @@ def test_ros_wheels_are_an_extra_and_never_a_dependency():
 
 def test_entry_points_lead_to_functions():
     scripts = [entry for entry in metadata.distribution("parrot").entry_points if entry.group == "console_scripts"]
-    assert {entry.name for entry in scripts} == {"parrot", "sim_node", "prior_node", "rl_node", "recorder_node"}
+    nodes = {
+        "sim_node", "prior_node", "rl_node", "recorder_node", "teleop_node",
+        "camera_node", "arm_node", "operator_node", "emulated_arm_node",
+    }  # fmt: skip
+    assert {entry.name for entry in scripts} == {"parrot", *nodes}
     for entry in scripts:
         tree = ast.parse((ROOT / f"{entry.module.replace('.', '/')}.py").read_text())
         functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
@@ -209,3 +215,15 @@ def test_lazy_names_are_the_real_ones():
     assert parrot.LatentActionWrapper is LatentActionWrapper
     with pytest.raises(AttributeError, match="no_such_name"):
         parrot.no_such_name  # noqa: B018
+
+
+def test_a_core_that_is_taken_is_not_idle():
+    cores = os.cpu_count()
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(cores)]
+    try:
+        time.sleep(0.5)
+        assert idle_cores() == 1
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()

@@ -6,7 +6,6 @@ Every size is measured in a fresh process, so that its memory is its own. Conten
 from __future__ import annotations
 
 import multiprocessing
-import os
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -132,10 +131,11 @@ def _training(folder: Path, kind: str, episodes: int, seed: int) -> Point:
     from parrot.prior.presets import preset
     from parrot.prior.train import Trainer
 
-    torch.set_num_threads(os.cpu_count() or 1)
-    batches.MEMORY_SHARE = 0.95 if kind == "dataset in memory" else 0.0
+    torch.set_num_threads(1)  # several wait for each other, the more so the busier the machine
+    batches.MEMORY_SHARE = 0.0  # what warms up must not leave memory that the images then find
     Trainer(Dataset.open([folder]), replace(preset("fast"), steps=WARM), folder / "warm", "cpu").run(save=False)
     base = _memory()
+    batches.MEMORY_SHARE = 0.95 if kind == "dataset in memory" else 0.0
     began = time.perf_counter()
     trainer = Trainer(Dataset.open([folder]), replace(preset("fast"), steps=10**6), folder / "run", "cpu")
     stream = trainer.batches.stream(0, 10**6)

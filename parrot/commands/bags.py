@@ -1,4 +1,4 @@
-"""Bags and datasets."""
+"""Turn bags into datasets and back, and complete what a killed recorder left."""
 
 from __future__ import annotations
 
@@ -95,4 +95,22 @@ def to_bags(
     console.print(f"{out}: {written:,} episodes; play them with: ros2 bag play {out}", soft_wrap=True)
 
 
-COMMANDS: dict[str, Callable[..., Any]] = {"from-bags": from_bags, "to-bags": to_bags}
+def recover(bags: Annotated[tuple[Path, ...], tyro.conf.Positional]) -> None:
+    """Complete bags whose recorder_node was killed; every episode that it called kept is there.
+
+    Args:
+        bags: Folders of bags.
+    """
+    from rich.console import Console
+
+    from parrot.data.rosbag.writer import recover as complete
+    from parrot.errors import DatasetError
+
+    for bag in bags:
+        if not bag.is_dir():
+            raise DatasetError(f"{bag}: no such folder; give the folder of a bag")
+        done = "completed" if complete(bag) else "was complete"
+        Console().print(f"{bag}: {done}", soft_wrap=True, highlight=False)
+
+
+COMMANDS: dict[str, Callable[..., Any]] = {"from-bags": from_bags, "to-bags": to_bags, "recover": recover}

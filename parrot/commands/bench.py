@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["COMMANDS", "bench"]
 
-WORKLOADS = ("simulator", "collection", "prior", "learner", "graph")
+WORKLOADS = ("simulator", "collection", "prior", "learner", "graph", "bags")
 
 SCALING = "scaling"
 """What is measured against size instead of beside a peer."""
@@ -34,13 +34,13 @@ def bench(
     trajectories: tuple[int, ...] = (1000, 10_000, 50_000),
     replay: tuple[int, ...] = (500, 2000, 8000, 20_000),
 ) -> None:
-    """Time the simulator, collection, prior, learner and graph beside their peers, in alternation.
+    """Time the simulator, collection, prior, learner, graph and bags beside their peers, in alternation.
 
     Needs the extra `bench` (`pip install 'parrot[bench]'`), and a machine with nothing else to do. `scaling` measures
     time and memory against the sizes of dataset and replay instead, and draws them.
 
     Args:
-        names: What to measure: simulator, collection, prior, learner, graph, scaling; default: all but scaling.
+        names: What to measure: simulator, collection, prior, learner, graph, bags, scaling; default: not scaling.
         runs: Runs of each, after one that does not count; medians are compared.
         episodes: Episodes in each run of the simulator.
         seed: Of scenes, weights and data.
@@ -121,6 +121,10 @@ def _measure(name: str, runs: int, episodes: int, seed: int, threads: int) -> li
             from parrot.bench.learner import acting, updating
 
             return [updating(runs, seed, threads), acting(runs, seed)]
+        if name == "bags":
+            from parrot.bench.bags import converting
+
+            return [converting(runs, seed)]
         from parrot.bench.graph import looping
 
         return [looping(runs, seed)]

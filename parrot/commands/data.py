@@ -1,4 +1,4 @@
-"""Collect, convert, describe and check datasets of episodes."""
+"""Collect, convert, describe, check, merge and split datasets of episodes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from parrot.commands import bags
+from parrot.commands import bags, datasets
 from parrot.errors import ConfigError, DatasetError
 
 if TYPE_CHECKING:
@@ -82,12 +82,13 @@ def info(
     from rich.console import Console
 
     from parrot.data.dataset import Dataset
-    from parrot.data.summary import action_table, manifest_table, save_sheet, task_table
+    from parrot.data.summary import action_table, manifest_table, rate_table, save_sheet, task_table
 
     found = Dataset.open(dataset)
     console = Console()
-    for table in (manifest_table(found), task_table(found), action_table(found)):
-        console.print(table)
+    for table in (manifest_table(found), task_table(found), rate_table(found), action_table(found)):
+        if table:
+            console.print(table)
     path = sheet or found.paths[0] / "contact_sheet.png"
     if path.suffix.lower() not in (".png", ".jpg", ".jpeg"):
         raise ConfigError(f"--sheet {path}: pictures are written as .png or .jpg; choose such a name")
@@ -162,4 +163,10 @@ class _ProgressBar:
         self._bar.update(self._task, total=tally.wanted, completed=min(tally.kept, tally.wanted), rate=rate)
 
 
-COMMANDS: dict[str, Callable[..., Any]] = {"collect": collect, "info": info, "check": check, **bags.COMMANDS}
+COMMANDS: dict[str, Callable[..., Any]] = {
+    "collect": collect,
+    "info": info,
+    "check": check,
+    **bags.COMMANDS,
+    **datasets.COMMANDS,
+}

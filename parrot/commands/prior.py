@@ -27,6 +27,9 @@ NOVEL_GRASPS = ("grasp_can", "grasp_vase", "grasp_cap", "grasp_mug")
 
 def train(
     dataset: Annotated[tuple[Path, ...], tyro.conf.Positional],
+    weights: tuple[float, ...] = (),
+    convert: bool = False,
+    allow: tuple[Literal["camera", "renderer", "robot", "control_hz"], ...] = (),
     out: Path = Path("runs/prior"),
     preset: Literal["fast", "paper"] = "fast",
     minutes: float | None = None,
@@ -44,6 +47,10 @@ def train(
 
     Args:
         dataset: Folders of datasets.
+        weights: One number for each dataset: how often a step of it is drawn beside those of the others; default:
+            every step is equally likely.
+        convert: Rescale the actions of datasets with another action scale to the scale of the first.
+        allow: What the datasets may differ in although it changes what an image or an action means.
         out: Folder of the training; prior.safetensors in it is usable at any time.
         preset: fast, for two CPU cores, or paper, for the paper's architecture and schedule.
         minutes: Wall-clock budget over all parts; default: none.
@@ -54,23 +61,28 @@ def train(
             random weights.
         seed: Of the weights, the split, the batches and the noise.
         device: cpu or cuda; default: cuda if there is one.
-        threads: CPU threads; default: all cores.
+        threads: CPU threads; default: one for each core that is idle when it begins.
     """
     from rich.console import Console
 
-    from parrot.data.dataset import Dataset
+    from parrot.prior.sources import Mix, Sources, source_table
     from parrot.prior.train import Trainer
 
     _use_threads(threads)
     given = {"minutes": minutes, "steps": steps, "batch": batch, "lr": lr, "init": str(init) if init else None}
     config = _preset(preset, seed=seed, **{name: value for name, value in given.items() if value is not None})
-    trainer = Trainer(Dataset.open(dataset), config, out, device)
+    sources = Sources.open(dataset, Mix(weights, convert, allow))
+    trainer = Trainer(sources, config, out, device)
     console = Console(quiet=not trainer.workers.first)
+    for line in sources.conversions():
+        console.print(line, soft_wrap=True)
     if trainer.step:
         console.print(f"{out}: going on from step {trainer.step:,}", soft_wrap=True)
     with _bar(trainer, preset) as report:
         trainer.run(report)
     if trainer.rows:
+        if len(dataset) > 1:
+            console.print(source_table(sources, trainer.rows[-1].by_source))
         console.print(f"held-out log-likelihood {trainer.rows[-1].held_out_nats:.3f} nats a pair")
     console.print(f"{out / 'prior.safetensors'}: trained for {trainer.step:,} steps", soft_wrap=True)
 
@@ -206,10 +218,11 @@ def _preset(name: str, **changes: Any) -> TrainConfig:
 def _use_threads(threads: int | None) -> None:
     import torch
 
-    if threads is not None:
-        if threads < 1:
-            raise ConfigError(f"--threads {threads}: must be at least 1")
-        torch.set_num_threads(threads)
+    from parrot.resources import idle_cores
+
+    if threads is not None and threads < 1:
+        raise ConfigError(f"--threads {threads}: must be at least 1")
+    torch.set_num_threads(threads or idle_cores())
 
 
 def _evaluate(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import mmap
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +17,7 @@ import psutil
 from numpy.typing import NDArray
 
 from parrot.data.episode import Episode
-from parrot.data.index import RECORD, checksum, read_index, shard_folders
+from parrot.data.index import RECORD, checksum, read_index, shard_folders, shared
 from parrot.data.manifest import ArraySpec, Manifest
 from parrot.errors import DatasetError
 from parrot.spaces import IMAGE_SHAPE
@@ -44,14 +44,17 @@ class Dataset:
         ((256, 48, 48, 3), (256, 7))
     """
 
-    def __init__(self, paths: Sequence[Path]) -> None:
+    def __init__(self, paths: Sequence[Path], allow: Collection[str] = ()) -> None:
         """Use `Dataset.open`."""
         self.paths = tuple(Path(path) for path in paths)
+        self.allow = tuple(allow)
         self.refresh()
 
     @classmethod
-    def open(cls, path: Path | str | Sequence[Path | str]) -> Dataset:
+    def open(cls, path: Path | str | Sequence[Path | str], allow: Collection[str] = ()) -> Dataset:
         """Opens a dataset, or several as one.
+
+        `allow` names fields of the manifest in which they may differ although that changes what they mean.
 
         Raises:
             DatasetError: one is missing, truncated, foreign or damaged, or they cannot be mixed.
@@ -59,8 +62,12 @@ class Dataset:
         paths = [path] if isinstance(path, (str, Path)) else list(path)
         if not paths:
             raise DatasetError("no dataset given; give at least one folder")
-        return cls([Path(p) for p in paths])
+        return cls([Path(p) for p in paths], allow)
 
+    manifests: tuple[Manifest, ...]
+    """Of each dataset."""
+    bounds: NDArray[np.int64]
+    """(datasets + 1,): dataset k has the episodes from bounds[k] to bounds[k + 1]."""
     manifest: Manifest
     """Its manifest; of several datasets the first one's, with the counts of all."""
     offsets: NDArray[np.int64]
@@ -83,10 +90,12 @@ class Dataset:
         manifests = [Manifest.load(path) for path in self.paths]
         for path, other in zip(self.paths[1:], manifests[1:], strict=True):
             try:
-                manifests[0].compatible_with(other)
+                manifests[0].compatible_with(other, self.allow)
             except DatasetError as error:
                 raise DatasetError(f"{self.paths[0]} and {path}: {error}") from None
         parts = [_Part(path, manifest) for path, manifest in zip(self.paths, manifests, strict=True)]
+        self.manifests = tuple(manifests)
+        self.bounds = np.cumsum([0, *(len(part.records) for part in parts)])
         first = np.cumsum([0, *(len(part.shards) for part in parts)])
         records = np.concatenate([part.records for part in parts])
         self._shards = [shard for part in parts for shard in part.shards]
@@ -178,9 +187,14 @@ class Dataset:
     def __iter__(self) -> Iterator[Episode]:
         return (self.episode(i) for i in range(len(self)))
 
-    def checksum(self) -> str:
-        """SHA-256 over the order, seeds, lengths and recorded CRCs of its episodes; reads no data."""
-        return checksum(self._records)
+    def checksum(self, k: int | None = None) -> str:
+        """SHA-256 over order, seeds, lengths and recorded CRCs of its episodes, or of dataset k's; reads no data."""
+        return checksum(self._records if k is None else self._records[self.bounds[k] : self.bounds[k + 1]])
+
+    def shared(self, j: int, k: int) -> int:
+        """How many episodes datasets j and k have in common."""
+        a, b = (self._records[self.bounds[i] : self.bounds[i + 1]] for i in (j, k))
+        return len(shared(a, b))
 
     def verify(self, progress: Callable[[int], None] | None = None) -> list[int]:
         """Reads everything and returns the episodes whose contents do not match their CRC.
@@ -189,20 +203,24 @@ class Dataset:
             progress: called with the number of each episode that was read.
         """
         bad = []
-        for i, record in enumerate(self._records):
-            rows = slice(int(record["start"]), int(record["start"]) + int(record["length"]))
-            shard, crc = self._shards[self._shard[i]], 0
-            for spec in shard.specs:
-                crc = zlib.crc32(shard.rows_at(spec, rows).tobytes(), crc)
-            if crc != record["data_crc"]:
+        for i in range(len(self)):
+            if not self.intact(i):
                 bad.append(i)
             if progress:
                 progress(i)
         return bad
 
-    def __reduce__(self) -> tuple[type[Dataset], tuple[tuple[Path, ...]]]:
+    def intact(self, i: int) -> bool:
+        """Reads episode i, also the arrays that other datasets opened with it lack, and compares it with its CRC."""
+        record, shard, crc = self._records[i], self._shards[self._shard[i]], 0
+        rows = slice(int(record["start"]), int(record["start"]) + int(record["length"]))
+        for spec in shard.specs:
+            crc = zlib.crc32(shard.rows_at(spec, rows).tobytes(), crc)
+        return crc == record["data_crc"]
+
+    def __reduce__(self) -> tuple[type[Dataset], tuple[tuple[Path, ...], tuple[str, ...]]]:
         """Travels to another process as its paths."""
-        return Dataset, (self.paths,)
+        return Dataset, (self.paths, self.allow)
 
     def __repr__(self) -> str:
         where = ", ".join(map(str, self.paths))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from parrot.errors import DatasetError
 
-__all__ = ["INDEX_FILE", "RECORD", "SHARDS", "checksum", "make_record", "read_index", "shard_folders"]
+__all__ = ["INDEX_FILE", "RECORD", "SHARDS", "checksum", "make_record", "read_index", "shard_folders", "shared"]
 
 SHARDS = "shards"
 INDEX_FILE = "index.bin"
@@ -99,3 +99,9 @@ def checksum(records: NDArray[np.void]) -> str:
     """SHA-256 of what the episodes are, whatever shards and rows they lie in."""
     kept = np.stack([records[name].astype("<u8") for name in ("attempt", "seed", "length", "data_crc", "success")], 1)
     return hashlib.sha256(kept.tobytes() + records["task"].tobytes()).hexdigest()
+
+
+def shared(a: NDArray[np.void], b: NDArray[np.void]) -> NDArray[np.void]:
+    """What two indexes have in common: seed, length, CRC and task of each episode that is in both."""
+    names = ["seed", "length", "data_crc", "task"]
+    return np.intersect1d(a[a["length"] > 0][names], b[b["length"] > 0][names])

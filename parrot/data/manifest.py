@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -72,6 +72,15 @@ _MIXING = (
 )  # fmt: skip
 """Fields that decide how an image or an action reads, and whether test objects can leak into a prior."""
 
+_MIXED_BY = {
+    "action_scale": " (`parrot prior train --convert` rescales actions)",
+    **{
+        name: f" (`parrot prior train --allow {name}` takes both)"
+        for name in ("camera", "renderer", "robot", "control_hz")
+    },
+}
+"""Where to go with datasets that differ in a field."""
+
 _CONTINUING = (*_MIXING, "kind", "task", "seed", "catalogue", "extra")
 """Fields that a run must share with the dataset that it appends to."""
 
@@ -84,7 +93,8 @@ class Manifest:
     """
 
     kind: str
-    """Where the episodes come from: `collect` (scripted), `replay` (a fine-tuning run) or `bags` (recorded)."""
+    """Where the episodes come from: `collect` (scripted), `replay` (a fine-tuning run), `bags` (recorded), `lerobot`
+    (imported), or `mixed`."""
     robot: str
     """Name of the robot's YAML, e.g. `xarm6`."""
     renderer: str
@@ -100,9 +110,10 @@ class Manifest:
     catalogue: str = ""
     """Digest of the object catalogue that the scenes were drawn from."""
     task: str = ""
-    """The task that was asked for; its episodes may carry the names of its parts."""
+    """The task that was asked for; its episodes may carry the names of its parts. Empty: several."""
     seed: int | None = None
-    """Base seed; attempt i uses the seed `SeedSequence(seed, spawn_key=(i,))`."""
+    """Base seed; attempt i uses the seed `SeedSequence(seed, spawn_key=(i,))`. None: the episodes' seeds have no common
+    origin, as in recorded, merged and split data."""
     extra: tuple[ArraySpec, ...] = ()
     """Arrays beside images, actions and rewards, such as the latents of a replay."""
     image_shape: tuple[int, ...] = IMAGE_SHAPE
@@ -138,17 +149,21 @@ class Manifest:
         """All arrays of a step: images, actions, rewards, then the extra ones."""
         return (*_BASE_ARRAYS, *self.extra)
 
-    def compatible_with(self, other: Manifest) -> None:
+    def compatible_with(self, other: Manifest, allow: Collection[str] = ()) -> None:
         """Passes if episodes of both may be used together.
+
+        Args:
+            other: of the other dataset.
+            allow: fields that may differ.
 
         Raises:
             DatasetError: a field that decides about it differs; the message names it.
         """
-        if name := self._differs(other, _MIXING):
+        if name := self._differs(other, [name for name in _MIXING if name not in allow]):
             mine, others = self._value(name), other._value(name)
             raise DatasetError(
                 f"datasets cannot be mixed: {name} is {mine} in one and {others} in the other; "
-                "use them one by one, or collect both with the same settings"
+                f"use them one by one, or collect both with the same settings{_MIXED_BY.get(name, '')}"
             )
 
     def continued_by(self, other: Manifest) -> None:
@@ -163,7 +178,7 @@ class Manifest:
                 "use the same settings or another folder"
             )
 
-    def _differs(self, other: Manifest, names: tuple[str, ...]) -> str | None:
+    def _differs(self, other: Manifest, names: Sequence[str]) -> str | None:
         """The first of these fields that differs."""
         mine, others = self.to_json(), other.to_json()
         return next((name for name in names if mine[name] != others[name]), None)
@@ -202,10 +217,16 @@ class Manifest:
             raise DatasetError(f"{path} is not the manifest of a parrot dataset; give another folder")
         if (version := value.get("version")) != VERSION:
             raise DatasetError(f"{path} has version {version}, this parrot reads {VERSION}; upgrade parrot or collect")
-        return cls._from_json(path, {k: v for k, v in value.items() if k not in ("format", "version")})
+        return cls.from_json(path, value)
 
     @classmethod
-    def _from_json(cls, path: Path, value: dict[str, Any]) -> Manifest:
+    def from_json(cls, path: Path, value: Mapping[str, Any]) -> Manifest:
+        """The inverse of `to_json`, of what was found at `path`.
+
+        Raises:
+            DatasetError: it is damaged.
+        """
+        value = {k: v for k, v in value.items() if k not in ("format", "version")}
         known = {f.name for f in fields(cls)}
         if value.keys() != known:
             names = ", ".join(sorted(value.keys() ^ known))

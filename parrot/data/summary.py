@@ -8,16 +8,39 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
+from rich import box
 from rich.table import Table
 
 from parrot.data.dataset import Dataset
 from parrot.durable import atomic_path
-from parrot.spaces import ACTION_NAMES, IMAGE_SIZE
+from parrot.spaces import ACTION_NAMES, GRIPPER_CLOSE, GRIPPER_OPEN, IMAGE_SIZE
 
-__all__ = ["action_table", "contact_sheet", "histograms", "manifest_table", "save_sheet", "size_bytes", "task_table"]
+__all__ = [
+    "action_table",
+    "contact_sheet",
+    "histograms",
+    "manifest_table",
+    "rate_table",
+    "remark",
+    "save_sheet",
+    "size_bytes",
+    "task_table",
+]
 
 BINS = 20
 """Bars of a histogram over [-1, 1]."""
+
+STAMPS = "stamps"
+"""Extra array with the time of each step, int64 nanoseconds, where a dataset has one."""
+
+SATURATED = 0.2
+"""Share of steps at ±1 from which on a displacement's scale is suspect: the demonstrations move faster than the arm."""
+
+TINY = 0.05
+"""A displacement that hardly ever exceeds this is suspect: its unit may be another than its map says."""
+
+GAPS = 3
+"""Gaps that are listed."""
 
 _BARS = " ▁▂▃▄▅▆▇█"
 _LABEL = 14  # pixels of a line of text on the contact sheet
@@ -47,7 +70,8 @@ def manifest_table(dataset: Dataset) -> Table:
         "steps": f"{dataset.steps:,} ({span} an episode)",
         "size": f"{size_bytes(dataset) / 1e6:,.1f} MB",
         "success": f"{np.mean(dataset.success):.1%}" if len(dataset) else "none",
-        "seeds": f"{len(np.unique(dataset.seeds)):,} different, from base seed {manifest.seed}",
+        "seeds": f"{len(np.unique(dataset.seeds)):,} different"
+        + ("" if manifest.seed is None else f", from base seed {manifest.seed}"),
         "kind": manifest.kind,
         "task": manifest.task,
         "robot": manifest.robot,
@@ -58,7 +82,8 @@ def manifest_table(dataset: Dataset) -> Table:
         "objects": f"{manifest.object_split} split, catalogue {manifest.catalogue[:12] or 'none'}",
         "extra arrays": ", ".join(f"{s.name} {s.dtype} {s.shape}" for s in manifest.extra) or "none",
         "created": manifest.created or "unknown",
-        "made by": ", ".join(f"{k} {v}" for k, v in manifest.provenance.items()) or "unknown",
+        "made by": ", ".join(f"{k} {v}" for k, v in manifest.provenance.items() if not _is_source(k)) or "unknown",
+        **{k.replace("_", " "): v for k, v in manifest.provenance.items() if _is_source(k)},
         "checksum": manifest.checksum or "none yet",
     }
     for name, value in rows.items():
@@ -78,17 +103,74 @@ def task_table(dataset: Dataset) -> Table:
 
 
 def action_table(dataset: Dataset) -> Table:
-    """Mean, spread, limits and histogram of each action component."""
-    table = Table("action", "mean", "std", "min", "max", "at ±1", "-1 to 1", title="Actions", title_justify="left")
+    """Of each action component mean, spread, range, shares at the limits and at 0, and histogram; then what is odd."""
+    table = Table(title="Actions", title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for head in ("action", "mean", "std", "range", "at ±1", "at 0"):
+        table.add_column(head, no_wrap=True)
+    table.add_column("-1 to 1", no_wrap=True, min_width=BINS)
     actions = dataset.actions
     if not len(actions):
         return table
+    odd = []
     for name, column, counts in zip(ACTION_NAMES, actions.T, histograms(actions), strict=True):
         height = np.ceil(counts / counts.max() * (len(_BARS) - 1)).astype(int)
         table.add_row(
-            name, f"{column.mean():+.3f}", f"{column.std():.3f}", f"{column.min():+.3f}", f"{column.max():+.3f}",
-            f"{np.mean(np.abs(column) >= 1):.1%}", "".join(_BARS[h] for h in height),
+            name, f"{column.mean():+.3f}", f"{column.std():.3f}", f"{column.min():+.2f} {column.max():+.2f}",
+            f"{np.mean(np.abs(column) >= 1):.1%}", f"{np.mean(column == 0):.1%}", "".join(_BARS[h] for h in height),
         )  # fmt: skip
+        if words := remark(name, column):
+            odd.append(f"{name}: {words}")
+    table.caption = "\n".join(odd) or None
+    return table
+
+
+def remark(name: str, column: NDArray[np.float32]) -> str:
+    """What a wrong mapping would show in this component (N,), N > 0; empty: nothing odd.
+
+    Example:
+        >>> remark("dx", np.zeros(9, np.float32)), remark("gripper", np.linspace(0, 1, 9, dtype=np.float32))
+        ('always 0', 'never closes')
+    """
+    if np.ptp(column) == 0:
+        return f"always {column[0]:g}"
+    if name == "gripper":
+        never = [
+            word
+            for word, seen in (("opens", column > GRIPPER_OPEN), ("closes", column < GRIPPER_CLOSE))
+            if not seen.any()
+        ]
+        return f"never {' or '.join(never)}" if never else ""
+    if np.mean(np.abs(column) >= 1) > SATURATED:
+        return "often at its limits"
+    if np.quantile(np.abs(column), 0.99) < TINY:
+        return "hardly moves"
+    return ""
+
+
+def rate_table(dataset: Dataset) -> Table | None:
+    """Rate and longest gaps between the steps of an episode, where the dataset has stamps."""
+    if not any(spec.name == STAMPS and spec.shape == () for spec in dataset.manifest.extra) or not dataset.steps:
+        return None
+    stamps = dataset.gather(STAMPS, slice(None)).astype(np.int64)
+    inside = np.ones(dataset.steps, bool)
+    inside[dataset.offsets[:-1]] = False  # no step before an episode's first
+    places = np.flatnonzero(inside)
+    seconds = (stamps[places] - stamps[places - 1]) / 1e9
+    table = Table(title="Rates, from the steps' stamps", show_header=False, title_justify="left")
+    if not len(seconds):
+        return table
+    median, wanted = float(np.median(seconds)), dataset.manifest.control_hz
+    low, high = np.quantile(seconds, (0.05, 0.95))
+    rate = f"{1 / median:.2f} Hz" if median > 0 else "none"
+    table.add_row("rate", rate + (f" (control rate {wanted:g} Hz)" if wanted else ""))
+    table.add_row("between steps", f"{median:.4f} s; {low:.4f} to {high:.4f} s in 90%")
+    gaps = []
+    for place in places[np.argsort(-seconds, kind="stable")[:GAPS]]:
+        episode = int(np.searchsorted(dataset.offsets, place, side="right")) - 1
+        step = place - dataset.offsets[episode]
+        gaps.append(f"{(stamps[place] - stamps[place - 1]) / 1e9:.3f} s before step {step} of episode {episode}")
+    table.add_row("longest gaps", "\n".join(gaps))
+    table.add_row("not later than the step before", f"{int((seconds <= 0).sum()):,} steps")
     return table
 
 
@@ -124,3 +206,8 @@ def save_sheet(dataset: Dataset, path: Path) -> None:
 
 def _short(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value).replace('"', "")
+
+
+def _is_source(key: str) -> bool:
+    """Whether provenance names a dataset there that this one was made of."""
+    return key.startswith("source_")

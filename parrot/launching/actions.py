@@ -27,10 +27,12 @@ from parrot.launching.substitutions import (
 __all__ = [
     "Action",
     "DeclareLaunchArgument",
+    "IncludeLaunchDescription",
     "LaunchDescription",
     "LogInfo",
     "Node",
     "ParameterValue",
+    "PythonLaunchDescriptionSource",
     "SetEnvironmentVariable",
     "Shutdown",
 ]
@@ -95,6 +97,48 @@ class DeclareLaunchArgument(Action):
             values[self.name] = text(self.default_value, context)
         if self.choices is not None and values[self.name] not in self.choices:
             raise ConfigError(f"{self.name}:={values[self.name]} is unknown; choose one of {', '.join(self.choices)}")
+
+
+class PythonLaunchDescriptionSource:
+    """Another launch file, by its path."""
+
+    def __init__(self, launch_file_path: str | Path, **unknown: Any) -> None:
+        reject(self, unknown)
+        if not isinstance(launch_file_path, (str, Path)):
+            raise ConfigError(
+                f"PythonLaunchDescriptionSource({launch_file_path!r}): `parrot launch` includes only a plain path, "
+                "such as str(Path(__file__).parent / NAME)"
+            )
+        self.path = Path(launch_file_path)
+
+
+class IncludeLaunchDescription(Action):
+    """All that another launch file does, with these arguments; those of this file hold there, too."""
+
+    def __init__(
+        self,
+        launch_description_source: PythonLaunchDescriptionSource,
+        *,
+        launch_arguments: Iterable[tuple[Some, Some]] | None = None,
+        **unknown: Any,
+    ) -> None:
+        super().__init__(**unknown)
+        from parrot.launching.loading import load
+
+        self.path = launch_description_source.path
+        if not self.path.is_file():
+            raise ConfigError(f"{self.path}: there is no such launch file to include; give the path of one")
+        self.description = load(self.path)
+        self.launch_arguments = dict(launch_arguments or ())
+
+    def execute(self, context: Context) -> None:
+        """Sets the arguments and does what the file does."""
+        for name, value in self.launch_arguments.items():
+            context.launch_configurations[text(name, context)] = text(value, context)
+        outer, context.file = context.file, self.path
+        for entity in self.description.entities:
+            entity.visit(context)
+        context.file = outer
 
 
 class SetEnvironmentVariable(Action):

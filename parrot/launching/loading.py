@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from parrot.errors import ConfigError
-from parrot.launching.actions import DeclareLaunchArgument, LaunchDescription
+from parrot.launching.actions import DeclareLaunchArgument, IncludeLaunchDescription, LaunchDescription
 from parrot.launching.modules import importable
 from parrot.launching.substitutions import Context, Plan
 from parrot.resources import share
@@ -66,8 +66,16 @@ def load(file: Path) -> LaunchDescription:
 
 
 def declared(description: LaunchDescription) -> list[DeclareLaunchArgument]:
-    """The arguments that the file takes."""
-    return [action for action in description.entities if isinstance(action, DeclareLaunchArgument)]
+    """The arguments that the file takes, and those of files that it includes, except what it gives them itself."""
+    found: dict[str, DeclareLaunchArgument] = {}
+    for action in description.entities:
+        if isinstance(action, DeclareLaunchArgument):
+            found.setdefault(action.name, action)
+        elif isinstance(action, IncludeLaunchDescription):
+            for argument in declared(action.description):
+                if argument.name not in action.launch_arguments:
+                    found.setdefault(argument.name, argument)
+    return list(found.values())
 
 
 def plan(file: Path, description: LaunchDescription, arguments: dict[str, str]) -> Plan:

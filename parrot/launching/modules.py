@@ -17,8 +17,11 @@ __all__ = ["CONTENTS", "importable"]
 
 CONTENTS: dict[str, tuple[str, ...]] = {
     "launch": ("LaunchDescription", "Substitution"),
-    "launch.actions": ("DeclareLaunchArgument", "LogInfo", "SetEnvironmentVariable", "Shutdown"),
+    "launch.actions": (
+        "DeclareLaunchArgument", "IncludeLaunchDescription", "LogInfo", "SetEnvironmentVariable", "Shutdown",
+    ),
     "launch.conditions": ("IfCondition", "UnlessCondition"),
+    "launch.launch_description_sources": ("PythonLaunchDescriptionSource",),
     "launch.substitutions": (
         "EnvironmentVariable", "LaunchConfiguration", "PathJoinSubstitution", "PythonExpression", "TextSubstitution",
         "ThisLaunchFileDir",

@@ -197,14 +197,18 @@ class ThisLaunchFileDir(Substitution):
 
 
 class PythonExpression(Substitution):
-    """The value of a Python expression; of these, only comparisons of literals with == and != are known here."""
+    """The value of a Python expression: of literals, comparisons with == and !=, and X if COMPARISON else Y."""
 
     def __init__(self, expression: Some, **unknown: Any) -> None:
         reject(self, unknown)
         self.expression = expression
 
+    def __str__(self) -> str:
+        parts = self.expression if isinstance(self.expression, (list, tuple)) else [self.expression]
+        return "".join(str(part) for part in parts)
+
     def perform(self, context: Context) -> str:
-        """`True` or `False`.
+        """`True` or `False`, or the literal that was chosen.
 
         Raises:
             ConfigError: it is another expression.
@@ -212,15 +216,22 @@ class PythonExpression(Substitution):
         written = text(self.expression, context)
         try:
             tree = ast.parse(written, mode="eval").body
-            if not (isinstance(tree, ast.Compare) and [type(op) for op in tree.ops] in ([ast.Eq], [ast.NotEq])):
-                raise ValueError(written)
-            equal = ast.literal_eval(tree.left) == ast.literal_eval(tree.comparators[0])
-            return str(equal == isinstance(tree.ops[0], ast.Eq))
+            if isinstance(tree, ast.IfExp):
+                return str(ast.literal_eval(tree.body if _compared(tree.test) else tree.orelse))
+            return str(_compared(tree))
         except (SyntaxError, ValueError) as error:
             raise ConfigError(
-                f"PythonExpression {written!r}: `parrot launch` knows only comparisons of literals with == and !=; "
-                "install ROS 2 and use `ros2 launch`"
+                f"PythonExpression {written!r}: `parrot launch` knows only comparisons of literals with == and !=, and "
+                "choices by these; install ROS 2 and use `ros2 launch`"
             ) from error
+
+
+def _compared(tree: ast.expr) -> bool:
+    """The value of a comparison of two literals; ValueError, if it is something else."""
+    if not (isinstance(tree, ast.Compare) and [type(op) for op in tree.ops] in ([ast.Eq], [ast.NotEq])):
+        raise ValueError(ast.dump(tree))
+    equal = ast.literal_eval(tree.left) == ast.literal_eval(tree.comparators[0])
+    return bool(equal == isinstance(tree.ops[0], ast.Eq))
 
 
 class IfCondition:

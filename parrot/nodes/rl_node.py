@@ -160,6 +160,8 @@ class RLNode(GraphNode[RLNodeConfig]):
         """
         now, limit = time.monotonic(), self.config.answer_timeout
         if self.exchange.newest == 0:
+            if self.paused:  # somebody sets the table in front of the arm
+                self.born = now
             if now - self.born > self.config.start_timeout:
                 raise GraphError(
                     f"no {topics.IMAGE} came within {self.config.start_timeout:g} s; start sim_node or the camera "

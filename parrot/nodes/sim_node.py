@@ -15,13 +15,14 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image, JointState
 from std_srvs.srv import SetBool, Trigger
 
+from parrot.data.worker import attempt_seed
 from parrot.errors import SpaceError
 from parrot.nodes import topics
 from parrot.nodes.base import GraphNode, run
 from parrot.nodes.messages import image_message, nanoseconds, time_message, vector_from, vector_message
 from parrot.nodes.parameters import Range
 from parrot.sim.env import ManipulationEnv
-from parrot.spaces import ACTION_NAMES, OUTCOME_NAMES, Outcome
+from parrot.spaces import ACTION_NAMES, OUTCOME_NAMES, Outcome, check_action
 
 __all__ = ["SimNode", "SimNodeConfig", "main"]
 
@@ -35,7 +36,8 @@ class SimNodeConfig:
     robot: str = "xarm6"
     """The robot, a name in config/robots or the path of a YAML file."""
     seed: Annotated[int, Range(0, 2**31 - 1)] = 0
-    """Seed of the scenes, and of the scripted policy's noise: same seed, same episodes."""
+    """Of the scenes, and of the scripted policy's noise: same seed, same episodes; those of the scripted policy are the
+    attempts of `parrot data collect` with this seed."""
     run_dir: str = ""
     """A run's folder; when the run goes on, so do the scenes, after the episodes that it has seen."""
     policy: Literal["external", "scripted"] = "external"
@@ -44,6 +46,8 @@ class SimNodeConfig:
     """End an episode on the first step that meets the task's objective, else always after 25 steps."""
     episodes: Annotated[int, Range(0, 2**31 - 1)] = 0
     """Episodes after which the simulator ends; 0: never."""
+    successes: Annotated[int, Range(0, 2**31 - 1)] = 0
+    """Episodes that end in success after which the simulator ends, however many fail; 0: `episodes` says."""
     recorded: bool = False
     """Wait for recorder_node, or `ros2 bag record`, before the first image, so that the bag lacks nothing."""
     republish_period: Annotated[float, Range(0.05, 60.0)] = 0.5
@@ -64,13 +68,11 @@ class SimNode(GraphNode[SimNodeConfig]):
         self.env = ManipulationEnv(config.task, config.robot, terminate_on_success=config.terminate_on_success)
         self.arm = self.env.world.arm
         self.period = round(1e9 / self.arm.config.control_hz)
-        seen = episodes_in(Path(config.run_dir).expanduser()) if config.run_dir else 0
-        seed = int(np.random.SeedSequence([config.seed, seen]).generate_state(1)[0]) if seen else config.seed
-        self.rng = np.random.default_rng([seed, 1])
-        self.image, _ = self.env.reset(seed=seed)
         self.stamp = 0
         self.step = 0
-        self.episodes = 0
+        self.episodes = self.successes = 0
+        self.rng = np.random.default_rng()
+        self.image = self.new_scene()
         self.paused = False
         self.held: JointState | None = None
         self.outcome: JointState | None = None
@@ -82,7 +84,9 @@ class SimNode(GraphNode[SimNodeConfig]):
         self.joints = self.create_publisher(JointState, topics.JOINT_STATES, topics.LOOP)
         self.clock_messages = self.create_publisher(Clock, topics.CLOCK, topics.LOOP)
         self.actions: Publisher | None = None
+        self.executed: Publisher | None = None
         if config.policy == "external":
+            self.executed = self.create_publisher(JointState, topics.ACTION_EXECUTED, topics.LOOP)
             self.listen(JointState, topics.ACTION, self.on_action)
         else:
             self.actions = self.create_publisher(JointState, topics.ACTION, topics.LOOP)
@@ -91,6 +95,17 @@ class SimNode(GraphNode[SimNodeConfig]):
         self.health.facts["paused"] = "False"
         self.every(0.05, self.tick)
         self.get_logger().info(f"{config.task} on {config.robot}, seed {config.seed}, {config.policy} policy")
+
+    def new_scene(self) -> NDArray[np.uint8]:
+        """Resets the world; returns what the camera sees."""
+        config, seed = self.config, None
+        if config.policy == "scripted":
+            seed = attempt_seed(config.seed, self.episodes)
+            self.rng = np.random.default_rng([seed, 1])
+        elif self.episodes == 0:
+            seen = episodes_in(Path(config.run_dir).expanduser()) if config.run_dir else 0
+            seed = int(np.random.SeedSequence([config.seed, seen]).generate_state(1)[0]) if seen else config.seed
+        return self.env.reset(seed=seed)[0]
 
     # The loop.
 
@@ -103,11 +118,13 @@ class SimNode(GraphNode[SimNodeConfig]):
             self.held = message
             return
         try:
-            action = vector_from(message, ACTION_NAMES, "action")
+            action = check_action(vector_from(message, ACTION_NAMES, "action"))
         except SpaceError as error:
             self.refuse("action", error)
             return
         self.health.took("answer", time.monotonic() - self.shown_at)
+        if self.executed is not None and self.executed.get_subscription_count():
+            self.executed.publish(vector_message(ACTION_NAMES, action, self.stamp))
         self.advance(action)
 
     def advance(self, action: NDArray[np.floating]) -> None:
@@ -126,11 +143,15 @@ class SimNode(GraphNode[SimNodeConfig]):
         if outcome.done:
             self.step = 0
             self.episodes += 1
+            self.successes += outcome.success
             self.health.count("episodes")
-            if 0 < self.config.episodes <= self.episodes:
+            wanted, found = self.config.episodes, self.episodes
+            if self.config.successes:
+                wanted, found = self.config.successes, self.successes
+            if 0 < wanted <= found:
                 self.finish()
                 return
-            image, _ = self.env.reset()
+            image = self.new_scene()
         self.image = image
         self.health.took("step", time.monotonic() - begin)
         self.show()
@@ -150,10 +171,10 @@ class SimNode(GraphNode[SimNodeConfig]):
 
     def finish(self) -> None:
         """Ends once everybody has what was published."""
-        for publisher in (self.images, self.actions, self.outcomes):
+        for publisher in (self.images, self.actions, self.executed, self.outcomes):
             if publisher is not None:
                 publisher.wait_for_all_acked(Duration(seconds=5))
-        self.get_logger().info(f"{self.episodes} episodes done")
+        self.get_logger().info(f"{self.episodes} episodes done, {self.successes} ended in success")
         self.finished = True
 
     def work(self) -> bool:
@@ -171,7 +192,7 @@ class SimNode(GraphNode[SimNodeConfig]):
         """Starts once the recorder is there; repeats the image, and complains, while nothing answers."""
         now = time.monotonic()
         if not self.started:
-            self.started = self.recorder_hears(*filter(None, (self.images, self.outcomes, self.actions)))
+            self.started = self.recorder_hears(*filter(None, (self.images, self.outcomes, self.actions, self.executed)))
             if self.started:
                 self.show()
         elif self.actions is None and now - self.published_at >= self.config.republish_period:

@@ -20,7 +20,9 @@ from torch import Tensor
 from parrot.data.dataset import Dataset
 from parrot.errors import DatasetError
 from parrot.prior.augment import random_shift
+from parrot.prior.epochs import Epochs
 from parrot.prior.presets import TrainConfig
+from parrot.prior.sources import Sources
 from parrot.spaces import IMAGE_SHAPE, to_chw
 
 __all__ = ["Batch", "Batches", "dequantise", "held_out_batch", "images_at_hand", "split_episodes"]
@@ -73,20 +75,39 @@ def images_at_hand(dataset: Dataset) -> Callable[[NDArray[np.int64]], NDArray[np
     return images.__getitem__
 
 
-def split_episodes(dataset: Dataset, fraction: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def split_episodes(
+    dataset: Dataset, fraction: float, seed: int, k: int | None = None
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Steps to train on and steps held out, no episode in both.
+
+    Of several datasets each is split by itself, as if it were alone: what a prior trained on one of them held out is
+    held out in every mixture, too.
+
+    Args:
+        dataset: One dataset or several.
+        fraction: Share of the episodes to hold out.
+        seed: Of the choice.
+        k: Which dataset of several; None: all.
 
     Raises:
         DatasetError: there are fewer than two episodes.
     """
-    episodes = len(dataset.offsets) - 1
-    if episodes < 2:
-        raise DatasetError(f"the dataset holds {episodes} episodes; training a prior needs at least two: collect more")
-    held = min(max(1, round(fraction * episodes)), _HELD_OUT_EPISODES, episodes - 1)
-    order = np.random.default_rng([seed, 0]).permutation(episodes)
+    if len(dataset) < 2:
+        raise DatasetError(
+            f"the dataset holds {len(dataset)} episodes; training a prior needs at least two: collect more"
+        )
+    if k is None:
+        parts = [split_episodes(dataset, fraction, seed, k) for k in range(len(dataset.paths))]
+        return np.concatenate([train for train, _ in parts]), np.concatenate([held for _, held in parts])
+    first = int(dataset.bounds[k])
+    episodes = int(dataset.bounds[k + 1]) - first
+    # A dataset of a single episode, beside others, is all for training.
+    held = min(max(1, round(fraction * episodes)), _HELD_OUT_EPISODES, max(episodes - 1, 0))
+    order = first + np.random.default_rng([seed, 0]).permutation(episodes)
 
     def steps(chosen: NDArray[np.int64]) -> NDArray[np.int64]:
-        return np.concatenate([np.arange(dataset.offsets[i], dataset.offsets[i + 1]) for i in np.sort(chosen)])
+        ranges = [np.arange(dataset.offsets[i], dataset.offsets[i + 1]) for i in np.sort(chosen)]
+        return np.concatenate([np.zeros(0, np.int64), *ranges])
 
     return steps(order[held:]), steps(order[:held])
 
@@ -114,13 +135,12 @@ class Batches:
     """The training batches, by number; of each the part that one of several workers trains on."""
 
     def __init__(
-        self, dataset: Dataset, steps: NDArray[np.int64], config: TrainConfig, worker: int = 0, workers: int = 1
+        self, sources: Sources, epochs: Epochs, config: TrainConfig, worker: int = 0, workers: int = 1
     ) -> None:
-        self.dataset, self.steps, self.config = dataset, steps, config
+        self.sources, self.epochs, self.config = sources, epochs, config
         self._part = slice(worker, None, workers)
         self._seed = (config.seed, 2, *((worker,) if worker else ()))
-        self.images = images_at_hand(dataset)
-        self._order = (-1, steps)
+        self.images = images_at_hand(sources.dataset)
 
     def at(self, step: int) -> Batch:
         """Batch number `step`."""
@@ -128,7 +148,7 @@ class Batches:
         rng = np.random.default_rng([*self._seed, step])
         index = self._index(step)[self._part]
         images = random_shift(self.images(index), config.shift, rng)
-        action = dequantise(self.dataset.actions[index], config.dequantise, config.dequantise_bound, rng)
+        action = dequantise(self.sources.actions[index], config.dequantise, config.dequantise_bound, rng)
         contrast = brightness = None
         if config.jitter:
             scale = rng.uniform(-config.jitter, config.jitter, size=(2, len(index), 1, 1, 1)).astype(np.float32)
@@ -169,22 +189,19 @@ class Batches:
             thread.join()
 
     def _index(self, step: int) -> NDArray[np.int64]:
-        """The steps of the dataset in batch number `step`: each epoch is a permutation."""
-        n, size = len(self.steps), self.config.batch
+        """The steps of the dataset in batch number `step`."""
+        n, size = len(self.epochs), self.config.batch
         places = np.arange(step * size, (step + 1) * size)
         index = np.empty(size, dtype=np.int64)
         for epoch in np.unique(places // n):
-            if self._order[0] != epoch:
-                permutation = np.random.default_rng([self.config.seed, 1, int(epoch)]).permutation(n)
-                self._order = (int(epoch), self.steps[permutation])
             here = places // n == epoch
-            index[here] = self._order[1][places[here] % n]
+            index[here] = self.epochs.steps(int(epoch))[places[here] % n]
         return index
 
 
-def held_out_batch(dataset: Dataset, steps: NDArray[np.int64], config: TrainConfig) -> Batch:
-    """The pairs that the held-out likelihood is measured on: the same at every call."""
+def held_out_batch(sources: Sources, steps: NDArray[np.int64], config: TrainConfig) -> Batch:
+    """The pairs that the held-out likelihood of a dataset is measured on: the same at every call."""
     index = steps[np.linspace(0, len(steps) - 1, min(len(steps), _HELD_OUT_PAIRS)).astype(np.int64)]
     rng = np.random.default_rng([config.seed, 3])
-    action = dequantise(dataset.actions[index], config.dequantise, config.dequantise_bound, rng)
-    return Batch(torch.from_numpy(to_chw(dataset.images(index))), torch.from_numpy(action))
+    action = dequantise(sources.actions[index], config.dequantise, config.dequantise_bound, rng)
+    return Batch(torch.from_numpy(to_chw(sources.dataset.images(index))), torch.from_numpy(action))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,8 @@ class Position:
     """The `TrainConfig` as a dictionary."""
     data: str
     """Checksum of the dataset."""
+    mix: dict[str, Any] = field(default_factory=dict)
+    """How several datasets are used together (`Sources.identity`)."""
 
 
 def save_checkpoint(

@@ -7,12 +7,10 @@ The folder of a training holds `prior.safetensors` (usable at any time), `checkp
 from __future__ import annotations
 
 import copy
-import csv
-import io
 import math
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,13 +25,16 @@ from parrot.prior.batches import Batch, Batches, held_out_batch, split_episodes
 from parrot.prior.card import make_card, write_card
 from parrot.prior.checkpoint import Position, load_checkpoint, read_position, save_checkpoint
 from parrot.prior.encoder import training_autocast
+from parrot.prior.epochs import Epochs
 from parrot.prior.flow import FlowPrior
 from parrot.prior.memory import keep_freed_memory
+from parrot.prior.metrics import Metrics, read_metrics, write_metrics
 from parrot.prior.presets import TrainConfig
+from parrot.prior.sources import Sources
 from parrot.prior.weights import load_prior, save_prior
 from parrot.prior.workers import Workers
 
-__all__ = ["Metrics", "Trainer", "learning_rate"]
+__all__ = ["Trainer", "learning_rate"]
 
 MEASURE_EVERY = 500
 """Steps between measurements of the held-out likelihood."""
@@ -42,28 +43,10 @@ SAVE_SECONDS = 60.0
 _EXTENDABLE = ("steps", "minutes")
 
 
-@dataclass(frozen=True)
-class Metrics:
-    """One row of `metrics.csv`."""
-
-    step: int
-    """Gradient steps made."""
-    seconds: float
-    """Seconds spent on them."""
-    train_nats: float
-    """Log-likelihood of a training pair, mean since the last row."""
-    held_out_nats: float
-    """Log-likelihood of a held-out pair."""
-    lr: float
-    """Learning rate."""
-    steps_per_second: float
-    """Since the last row."""
-
-
-def _start(config: TrainConfig, dataset: Dataset, steps: NDArray[np.int64]) -> FlowPrior:
+def _start(config: TrainConfig, sources: Sources, groups: Sequence[NDArray[np.int64]]) -> FlowPrior:
     """The prior before its first gradient step: random, or the one to start from."""
     if config.init:
-        prior = load_prior(config.init, str(dataset.manifest.robot))
+        prior = load_prior(config.init, str(sources.dataset.manifest.robot))
         if not isinstance(prior, FlowPrior) or prior.config != config.model:
             raise WeightsError(
                 f"{config.init}: a prior of another architecture, {prior.config}; "
@@ -74,9 +57,19 @@ def _start(config: TrainConfig, dataset: Dataset, steps: NDArray[np.int64]) -> F
         torch.manual_seed(config.seed)
         prior = FlowPrior(config.model)
     if config.model.standardise:
-        actions = torch.from_numpy(dataset.actions[steps])
-        prior.standardise(actions.mean(0), actions.std(0))
+        prior.standardise(*_moments(sources, groups))
     return prior
+
+
+def _moments(sources: Sources, groups: Sequence[NDArray[np.int64]]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and deviation (7,) of the actions as they are drawn."""
+    actions = torch.from_numpy(sources.actions[np.concatenate(groups)])
+    if (sources.weights == 1).all():
+        return actions.mean(0), actions.std(0)
+    weights = torch.from_numpy(np.repeat(sources.weights, [len(group) for group in groups]))[:, None]
+    mean = (weights * actions).sum(0) / weights.sum()
+    deviation = ((weights * (actions - mean) ** 2).sum(0) / weights.sum()).sqrt()
+    return mean.float(), deviation.float()
 
 
 def learning_rate(config: TrainConfig, step: int, progress: float) -> float:
@@ -86,15 +79,21 @@ def learning_rate(config: TrainConfig, step: int, progress: float) -> float:
 
 
 class Trainer:
-    """Trains a prior on a dataset in a folder, from where the folder's last training stopped.
+    """Trains a prior on one dataset or several in a folder, from where the folder's last training stopped.
 
     Example:
         >>> trainer = Trainer(Dataset.open("data/collect"), preset("fast"), Path("runs/prior"))  # doctest: +SKIP
         >>> prior = trainer.run()                                                                # doctest: +SKIP
     """
 
-    def __init__(self, dataset: Dataset, config: TrainConfig, out: Path, device: str | None = None) -> None:
+    def __init__(self, data: Dataset | Sources, config: TrainConfig, out: Path, device: str | None = None) -> None:
         """Takes over the checkpoint in `out`, if there is one.
+
+        Args:
+            data: What to train on.
+            config: How.
+            out: The training's folder.
+            device: cpu or cuda; None: cuda if there is one.
 
         Raises:
             ConfigError: the batch cannot be shared out evenly to the workers.
@@ -102,7 +101,8 @@ class Trainer:
             DatasetError: the dataset has fewer than two episodes.
             WeightsError: the prior to start from is missing, foreign or of another architecture.
         """
-        self.dataset, self.config, self.out = dataset, config, Path(out)
+        self.sources = data if isinstance(data, Sources) else Sources(data)
+        self.dataset, self.config, self.out = self.sources.dataset, config, Path(out)
         keep_freed_memory()
         kind = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self.workers = Workers.join(kind == "cuda")
@@ -111,12 +111,19 @@ class Trainer:
                 f"batch {config.batch} cannot be shared out to {self.workers.count} workers; give --batch a multiple"
             )
         self.device = torch.device(kind, self.workers.local) if kind == "cuda" else torch.device(kind)
-        steps, held_out = split_episodes(dataset, config.held_out, config.seed)
-        self.batches = Batches(dataset, steps, config, self.workers.rank, self.workers.count)
-        self.held_out = held_out_batch(dataset, held_out, config)
+        parts = [split_episodes(self.dataset, config.held_out, config.seed, k) for k in range(len(self.dataset.paths))]
+        groups = [steps for steps, _ in parts]
+        self.batches = Batches(
+            self.sources,
+            Epochs(groups, self.sources.weights, config.seed),
+            config,
+            self.workers.rank,
+            self.workers.count,
+        )
+        self.held_out = [held_out_batch(self.sources, steps, config) for _, steps in parts]
         # What goes on from a checkpoint needs no other start, nor the file that it once came from.
         fresh = replace(config, init="") if self.checkpoint.exists() else config
-        self.prior = _start(fresh, dataset, steps).to(self.device)
+        self.prior = _start(fresh, self.sources, groups).to(self.device)
         self.average = copy.deepcopy(self.prior).eval().requires_grad_(False)
         self.optimizer = torch.optim.AdamW(
             self.prior.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=True
@@ -205,27 +212,44 @@ class Trainer:
         torch._foreach_lerp_(list(self.average.parameters()), list(self.prior.parameters()), 1.0 - decay)
         return likelihood.detach()
 
-    @torch.no_grad()
     def held_out_nats(self) -> float:
-        """Mean log-likelihood of the held-out pairs under the averaged weights."""
-        parts = [
-            self.average.log_prob(action.to(self.device), image.to(self.device))
-            for image, action in zip(self.held_out.image.split(512), self.held_out.action.split(512), strict=True)
-        ]
-        return float(torch.cat(parts).mean())
+        """Mean log-likelihood of the held-out pairs under the averaged weights.
+
+        Of several datasets: each counts by its number of steps, whatever its weight.
+        """
+        return self._overall(self.held_out_by_source())
+
+    @torch.no_grad()
+    def held_out_by_source(self) -> list[float]:
+        """The same for each dataset; NaN: it has no held-out pair."""
+        found = []
+        for held_out in self.held_out:
+            parts = [
+                self.average.log_prob(action.to(self.device), image.to(self.device))
+                for image, action in zip(held_out.image.split(512), held_out.action.split(512), strict=True)
+                if len(action)
+            ]
+            found.append(float(torch.cat(parts).mean()) if parts else math.nan)
+        return found
+
+    def _overall(self, by_source: Sequence[float]) -> float:
+        known = np.isfinite(by_source)
+        steps = np.diff(self.sources.bounds)
+        if known.sum() == 1:  # one dataset's mean stays what it is, to the last bit
+            return float(np.asarray(by_source)[known][0])
+        return float(np.average(np.asarray(by_source)[known], weights=steps[known]))
 
     def save(self) -> None:
         """Writes the checkpoint, the prior as it is now, its card and the metrics."""
-        position = Position(self.step, self.seconds, asdict(self.config), self.dataset.checksum())
+        position = Position(
+            self.step, self.seconds, asdict(self.config), self.dataset.checksum(), self.sources.identity()
+        )
         modules = {"prior": self.prior, "average": self.average}
         save_checkpoint(self.checkpoint, position, modules, self.optimizer)
-        text = io.StringIO()
-        table = csv.DictWriter(text, list(Metrics.__dataclass_fields__), lineterminator="\n")
-        table.writeheader()
-        table.writerows(asdict(row) for row in self.rows)
-        write_text(self.out / "metrics.csv", text.getvalue())
-        held_out = self.rows[-1].held_out_nats if self.rows else None
-        self.average.card = make_card(self.config, self.dataset, self.step, self.seconds, held_out)
+        write_text(self.out / "metrics.csv", write_metrics(self.rows, self.sources.names))
+        latest = self.rows[-1] if self.rows else None
+        nats, by_source = (latest.held_out_nats, latest.by_source) if latest else (None, ())
+        self.average.card = make_card(self.config, self.sources, self.step, self.seconds, nats, by_source)
         save_prior(self.average, self.out / "prior.safetensors")
         write_card(self.average.card, self.out / "prior.md")
 
@@ -234,17 +258,26 @@ class Trainer:
             raise RunError(
                 f"{self.out}: the likelihood is {train} at step {self.step}; lower --lr and start in another folder"
             )
+        by_source = self.held_out_by_source()
         row = Metrics(
-            self.step, round(self.seconds, 3), train, self.held_out_nats(), self.optimizer.param_groups[0]["lr"], rate
-        )
+            self.step, round(self.seconds, 3), train, self._overall(by_source), self.optimizer.param_groups[0]["lr"],
+            rate, tuple(by_source) if len(by_source) > 1 else (),
+        )  # fmt: skip
         self.rows.append(row)
         if writer:
-            for name, value in asdict(row).items():
+            for name, value in row.numbers(self.sources.names).items():
                 if name != "step":
                     writer.add_scalar(f"prior/{name}", value, self.step)
 
     def _resume(self) -> None:
         position = read_position(self.checkpoint)
+        mix = self.sources.identity()
+        for name in sorted({*mix, *position.mix}):
+            if mix.get(name) != position.mix.get(name):
+                raise RunError(
+                    f"{self.out} holds a training with {name} {position.mix.get(name)}, not {mix.get(name)}; "
+                    "choose another --out or the same settings"
+                )
         was, now = ({**config, **config["model"]} for config in (position.config, asdict(self.config)))
         for name, value in now.items():
             if name not in (*_EXTENDABLE, "model") and was.get(name, value) != value:
@@ -257,6 +290,4 @@ class Trainer:
         load_checkpoint(self.checkpoint, {"prior": self.prior, "average": self.average}, self.optimizer)
         self.step, self.seconds = position.step, position.seconds
         kept = (self.out / "metrics.csv").read_text() if (self.out / "metrics.csv").exists() else ""
-        for row in csv.DictReader(io.StringIO(kept)):
-            if int(row["step"]) <= self.step:
-                self.rows.append(Metrics(int(row.pop("step")), *map(float, row.values())))
+        self.rows += [row for row in read_metrics(kept) if row.step <= self.step]

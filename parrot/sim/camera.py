@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,23 +23,35 @@ class Camera:
         self._client = client
         self._light = list(light.direction)
         self._range = (config.near, config.far)
+        self._fov = config.fov
         self.view = pybullet.computeViewMatrix(config.position, config.target, [0, 0, 1])
         self.projection = pybullet.computeProjectionMatrixFOV(config.fov, 1.0, config.near, config.far)
 
     def picture(self, size: int, shadow: bool = False) -> NDArray[np.uint8]:
         """What the camera sees now: (size, size, 3) uint8."""
+        return self._draw(size, size, self.projection, shadow)
+
+    def wide(self, width: int, height: int) -> NDArray[np.uint8]:
+        """What a camera of another aspect ratio sees from there: (height, width, 3) uint8.
+
+        The square in its middle is what `picture` shows.
+        """
+        projection = pybullet.computeProjectionMatrixFOV(self._fov, width / height, *self._range)
+        return self._draw(width, height, projection, shadow=False)
+
+    def _draw(self, width: int, height: int, projection: Sequence[float], shadow: bool) -> NDArray[np.uint8]:
         _, _, rgba, _, _ = pybullet.getCameraImage(
-            size,
-            size,
+            width,
+            height,
             self.view,
-            self.projection,
+            projection,
             lightDirection=self._light,
             shadow=int(shadow),
             renderer=pybullet.ER_TINY_RENDERER,
             flags=pybullet.ER_NO_SEGMENTATION_MASK,
             physicsClientId=self._client,
         )
-        return np.ascontiguousarray(np.asarray(rgba, dtype=np.uint8).reshape(size, size, 4)[:, :, :3])
+        return np.ascontiguousarray(np.asarray(rgba, dtype=np.uint8).reshape(height, width, 4)[:, :, :3])
 
     def depth(self, size: int) -> NDArray[np.float64]:
         """How far what it sees lies in front of it, along its axis: (size, size) metres."""

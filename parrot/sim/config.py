@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
 from parrot.errors import ConfigError
 from parrot.fields import build, read_yaml
 from parrot.resources import share
+from parrot.sim.hardware import CameraSource, DriverConfig, SafetyConfig
 
 __all__ = [
     "ActionScale",
@@ -90,6 +91,9 @@ class RobotConfig:
     workspace: WorkspaceConfig
     gripper: GripperConfig
     decimate: int
+    safety: SafetyConfig = field(default_factory=SafetyConfig)
+    driver: DriverConfig | None = None
+    camera: CameraSource | None = None
 
     @property
     def urdf_path(self) -> Path:

@@ -94,7 +94,7 @@ class ManipulationEnv(gymnasium.Env[NDArray[np.uint8], NDArray[np.float32]]):
         """
         self.world.step(check_action(action))
         self._step += 1
-        success = self._success()
+        success = objectives.met(self.world, self.task, self.scene)
         terminated = success and self._terminate
         truncated = self._step >= EPISODE_STEPS and not terminated
         return self._image(), float(success), terminated, truncated, self._info(success)
@@ -112,22 +112,6 @@ class ManipulationEnv(gymnasium.Env[NDArray[np.uint8], NDArray[np.float32]]):
     def close(self) -> None:
         """Ends the physics client."""
         self.world.close()
-
-    def _success(self) -> bool:
-        world, scene, verb = self.world, self.scene, self.task.verb
-        if verb == "grasp":
-            return objectives.lifted(world, scene.target)
-        if verb == "place":
-            assert scene.container is not None
-            return objectives.placed_in(world, scene.target, scene.container)
-        return objectives.any_lifted(world) or (
-            scene.container is not None
-            and any(
-                objectives.placed_in(world, name, scene.container)
-                for name, placed in world.objects.items()
-                if placed.model.role == "graspable"
-            )
-        )
 
     def _image(self) -> NDArray[np.uint8]:
         return self.world.camera.picture(IMAGE_SIZE)

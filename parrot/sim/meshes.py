@@ -31,7 +31,7 @@ def light_urdf(robot: RobotConfig) -> Path:
     """Path of the robot's URDF with visual meshes of about `robot.decimate` triangles in all.
 
     Raises:
-        ConfigError: the URDF or one of its meshes is missing.
+        ConfigError: the URDF or one of its meshes is missing, or it has none.
     """
     source = robot.urdf_path
     text = source.read_bytes()
@@ -40,6 +40,8 @@ def light_urdf(robot: RobotConfig) -> Path:
     if urdf.exists():
         return urdf
     root = ET.fromstring(text)
+    if root.find(".//visual") is None:
+        raise ConfigError(f"robot {robot.name} has nothing to draw in {source}: it is for a real arm; simulate another")
     meshes = {}
     for mesh in root.iter("mesh"):
         path = _resolve(mesh.attrib["filename"], source)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+from parrot.sim.scenes import Scene
+from parrot.sim.tasks import Task
 from parrot.sim.world import World
 
-__all__ = ["LIFT_HEIGHT", "any_lifted", "lifted", "placed_in"]
+__all__ = ["LIFT_HEIGHT", "any_lifted", "lifted", "met", "placed_in"]
 
 LIFT_HEIGHT = 0.05
 """Metres that a grasped object's base must be above where it stood."""
@@ -17,6 +19,18 @@ _STILL = 0.15
 
 _SLACK = 0.012
 """Metres by which an object may rest above or below the nominal floor of what it is placed in."""
+
+
+def met(world: World, task: Task, scene: Scene) -> bool:
+    """Whether the task's objective is met in this scene."""
+    if task.verb == "grasp":
+        return lifted(world, scene.target)
+    if task.verb == "place":
+        assert scene.container is not None
+        return placed_in(world, scene.target, scene.container)
+    return any_lifted(world) or (
+        scene.container is not None and any(placed_in(world, name, scene.container) for name in _graspable(world))
+    )
 
 
 def lifted(world: World, name: str) -> bool:

@@ -118,15 +118,18 @@ class Arm:
         return [solution[place] for place in self._places]
 
     def _drive(self, joints: list[float]) -> None:
+        self.follow(joints, self.config.gripper.closed if self.closing else self.config.gripper.open)
+
+    def follow(self, joints: Sequence[float] | NDArray[np.float64], finger: float) -> None:
+        """Aims the motors at joints (rad) and at a position of the fingers (m or rad), as a driver of joints does."""
         gripper = self.config.gripper
         pybullet.setJointMotorControlArray(
-            self.body, self._arm, pybullet.POSITION_CONTROL, targetPositions=joints,
+            self.body, self._arm, pybullet.POSITION_CONTROL, targetPositions=list(joints),
             forces=[300.0] * len(joints), positionGains=[_JOINT_GAIN] * len(joints), physicsClientId=self._client,
         )  # fmt: skip
-        target = gripper.closed if self.closing else gripper.open
         for joint in self._fingers:
             pybullet.setJointMotorControl2(
-                self.body, joint, pybullet.POSITION_CONTROL, targetPosition=target, force=gripper.force,
+                self.body, joint, pybullet.POSITION_CONTROL, targetPosition=finger, force=gripper.force,
                 maxVelocity=gripper.speed, positionGain=0.3, physicsClientId=self._client,
             )  # fmt: skip
 
@@ -168,6 +171,16 @@ class Arm:
         """Positions of `joint_names`, in radians and metres."""
         states = pybullet.getJointStates(self.body, self._arm + self._fingers, self._client)
         return np.array([state[0] for state in states])
+
+    def set_joints(self, positions: Sequence[float]) -> None:
+        """Puts the joints of `joint_names` there at once, in radians and metres."""
+        for joint, value in zip(self._arm + self._fingers, positions, strict=True):
+            pybullet.resetJointState(self.body, joint, value, 0.0, self._client)
+
+    def rotation(self) -> NDArray[np.float64]:
+        """How the tool really is turned: (3, 3) in the base frame."""
+        state = pybullet.getLinkState(self.body, self._tool, 0, 1, self._client)
+        return np.reshape(pybullet.getMatrixFromQuaternion(state[5]), (3, 3))
 
     def opening(self) -> float:
         """How far the gripper is open: 1 open, 0 closed on nothing."""

@@ -81,12 +81,16 @@ class World:
         pybullet.changeDynamics(self._table, -1, lateralFriction=_FRICTION, physicsClientId=c)
         self.camera = Camera(c, self.scene.camera, self.scene.light)
 
-    def place(self, objects: Sequence[tuple[ObjectModel, Sequence[float], float]]) -> None:
-        """Clears the table, puts the arm at home and each object at (x, y) metres, turned by yaw radians."""
+    def place(self, objects: Sequence[tuple[ObjectModel, Sequence[float], float]], home: bool = True) -> None:
+        """Clears the table, puts the arm at home and each object at (x, y) metres, turned by yaw radians.
+
+        `home`: else the arm stays where it is, as when a person sets the table.
+        """
         for placed in self.objects.values():
             pybullet.removeBody(placed.body, self.client)
         self.objects = {}
-        self.arm.reset()
+        if home:
+            self.arm.reset()
         for model, xy, yaw in objects:
             start = np.array([xy[0], xy[1], 0.0005])
             self.objects[model.name] = Placed(model, self._create(model, start, yaw), start)
@@ -144,6 +148,20 @@ class World:
         self.arm.command(action)
         for _ in range(self._substeps):
             pybullet.stepSimulation(self.client)
+
+    def tick(self) -> None:
+        """One sub-step of physics: `scene.physics.substep` seconds."""
+        pybullet.stepSimulation(self.client)
+
+    def bodies(self) -> list[list[float]]:
+        """Position (3) in metres and quaternion (4) of each object's body, in the order in which they were placed."""
+        states = [pybullet.getBasePositionAndOrientation(p.body, self.client) for p in self.objects.values()]
+        return [[*position, *quaternion] for position, quaternion in states]
+
+    def set_bodies(self, bodies: Sequence[Sequence[float]]) -> None:
+        """Puts the objects' bodies there at once: the inverse of `bodies`."""
+        for placed, body in zip(self.objects.values(), bodies, strict=True):
+            pybullet.resetBasePositionAndOrientation(placed.body, body[:3], body[3:], self.client)
 
     def pose(self, name: str) -> tuple[NDArray[np.float64], float]:
         """Where an object's frame is, (3,) metres, and its yaw in radians."""

@@ -53,7 +53,7 @@ def test_what_is_measured_anew_replaces_its_row_and_leaves_the_others(tmp_path, 
 
 def test_an_unknown_benchmark_names_the_known_ones(capsys):
     assert main(["bench", "speed"]) != 0
-    assert "choose from simulator, collection, prior, learner, graph" in capsys.readouterr().err
+    assert "choose from simulator, collection, prior, learner, graph, bags" in capsys.readouterr().err
 
 
 def test_a_missing_peer_says_what_to_install(tmp_path, monkeypatch, capsys):

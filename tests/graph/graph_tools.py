@@ -76,6 +76,10 @@ class Running:
     def interrupt(self) -> None:
         self.process.send_signal(signal.SIGINT)
 
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait(10)
+
     def end(self) -> None:
         """Ends it and all that it started, by their ids."""
         family = self.family()

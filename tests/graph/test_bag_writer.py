@@ -11,6 +11,7 @@ import yaml
 from rclpy.serialization import serialize_message
 from rosbags.rosbag2 import Reader
 
+from parrot.cli import main
 from parrot.data.rosbag.definitions import definition
 from parrot.data.rosbag.writer import BagWriter, free_path, recover
 from parrot.errors import ConfigError, DatasetError
@@ -105,6 +106,16 @@ def test_what_a_killed_writer_left_is_recovered_with_what_is_known_of_it(tmp_pat
     information = yaml.safe_load((bag.path / "metadata.yaml").read_text())["rosbag2_bagfile_information"]
     assert information["custom_data"] == {"task": "tea"}
     assert information["topics_with_message_count"][0]["topic_metadata"]["type_description_hash"].startswith("RIHS01_")
+
+
+def test_the_command_line_completes_a_torn_bag(tmp_path, capsys):
+    bag = BagWriter(tmp_path / "bag", TOPICS)
+    fill(bag, 0, 3)  # and never closed
+    assert main(["data", "recover", str(bag.path)]) == 0
+    assert "completed" in capsys.readouterr().out
+    assert contents(bag.path) == expected(3)
+    assert main(["data", "recover", str(tmp_path / "none")]) == 4
+    assert "no such folder" in capsys.readouterr().err
 
 
 def test_damage_ends_what_is_recovered_and_never_changes_it(tmp_path):

@@ -83,11 +83,32 @@ def test_the_defaults_of_the_launch_file_are_those_of_the_run():
     assert compared >= 10
 
 
+def test_the_defaults_of_record_launch_are_those_of_the_recorder():
+    from parrot.nodes.recorder_config import RecorderNodeConfig
+
+    known = {**vars(RecorderNodeConfig()), "bag": "data/bag"}
+    written = {a.name: a.default_value for a in declared(load(find("record.launch.py"))) if a.name in known}
+    assert len(written) == 9
+    assert written == {name: str(known[name]) for name in written}
+
+
+@pytest.mark.parametrize("name", ["collect.launch.py", "sim_finetune.launch.py"])
+def test_bags_of_the_simulator_say_what_drew_their_images(name):
+    from parrot.sim.camera import RENDERER
+
+    nodes = plan_of(find(name), *(["record:=true"] if "finetune" in name else [])).nodes
+    (recorder,) = (node for node in nodes if node.executable == "recorder_node")
+    assert f'renderer:="{RENDERER}"' in recorder.arguments
+
+
 def test_the_parameter_file_names_only_parameters_that_there_are():
+    from parrot.nodes.arm_node import ArmNodeConfig
+    from parrot.nodes.camera_node import CameraNodeConfig
     from parrot.nodes.deploy_node import DeployNodeConfig
+    from parrot.nodes.emulated_arm_node import EmulatedArmNodeConfig
     from parrot.nodes.policy_node import PolicyNodeConfig
     from parrot.nodes.prior_node import PriorNodeConfig
-    from parrot.nodes.recorder_node import RecorderNodeConfig
+    from parrot.nodes.recorder_config import RecorderNodeConfig
     from parrot.nodes.rl_node import RLNodeConfig
     from parrot.nodes.sim_node import SimNodeConfig
     from parrot.rl.settings import FineTuneConfig
@@ -97,6 +118,9 @@ def test_the_parameter_file_names_only_parameters_that_there_are():
         "prior_node": vars(PriorNodeConfig()),
         "rl_node": {**vars(RLNodeConfig()), **vars(FineTuneConfig())},
         "recorder_node": vars(RecorderNodeConfig()),
+        "camera_node": vars(CameraNodeConfig()),
+        "arm_node": vars(ArmNodeConfig()),
+        "emulated_arm_node": vars(EmulatedArmNodeConfig()),
         "policy_node": vars(PolicyNodeConfig()),
         "deploy_node": vars(DeployNodeConfig()),
     }
@@ -112,6 +136,71 @@ def test_sac_starts_no_prior_and_record_a_recorder():
     file = find("sim_finetune.launch.py")
     names = [[n.executable for n in plan_of(file, *words).nodes] for words in ((), ("algo:=sac", "record:=true"))]
     assert names == [["sim_node", "prior_node", "rl_node"], ["sim_node", "recorder_node", "rl_node"]]
+
+
+def test_the_arm_takes_the_place_of_the_simulator_and_nothing_else_changes():
+    same = (
+        "robot:=emulated",
+        "run_dir:=r",
+        "minutes:=9.0",
+        "episodes:=7",
+        "record:=true",
+        "task:=grasp_can",
+        "seed:=3",
+    )
+    graphs = {
+        name: {node.name: node for node in plan_of(find(f"{name}_finetune.launch.py"), *same).nodes}
+        for name in ("sim", "real")
+    }
+    assert set(graphs["sim"]) - set(graphs["real"]) == {"sim_node"}
+    assert set(graphs["real"]) - set(graphs["sim"]) == {"arm_node", "camera_node", "emulated_arm_node"}
+    shared = set(graphs["sim"]) & set(graphs["real"])
+    assert shared == {"prior_node", "rl_node", "recorder_node"}
+    for name in shared:
+        assert graphs["sim"][name] == graphs["real"][name]
+    # What world and learner agree on.
+    sim, arm = graphs["sim"]["sim_node"].arguments, graphs["real"]["arm_node"].arguments
+    for parameter in ('task:="grasp_can"', 'robot:="emulated"', "terminate_on_success:=true", "recorded:=true"):
+        assert parameter in sim and parameter in arm
+    paper = plan_of(find("real_finetune.launch.py"), *same, "preset:=paper").nodes
+    assert "terminate_on_success:=false" in next(n for n in paper if n.name == "arm_node").arguments
+
+
+@pytest.mark.parametrize(
+    ("robot", "reward", "scene"), [("emulated", "topic", "service"), ("xarm6", "operator", "operator")]
+)
+def test_a_person_stands_beside_a_real_arm_and_topics_beside_the_emulated_one(robot, reward, scene):
+    nodes = {n.name: n.arguments for n in plan_of(find("real_finetune.launch.py"), f"robot:={robot}").nodes}
+    assert ("emulated_arm_node" in nodes) == (robot == "emulated")
+    assert f'reward:="{reward}"' in nodes["arm_node"]
+    assert f'scene:="{scene}"' in nodes["arm_node"]
+
+
+def test_a_file_that_is_included_takes_this_ones_arguments_and_those_it_is_given(tmp_path):
+    (tmp_path / "inner.launch.py").write_text(
+        "from launch import LaunchDescription\n"
+        "from launch.actions import DeclareLaunchArgument\n"
+        "from launch.substitutions import LaunchConfiguration\n"
+        "from launch_ros.actions import Node\n"
+        "def generate_launch_description():\n"
+        "    words = [LaunchConfiguration(n) for n in 'abc']\n"
+        "    return LaunchDescription([DeclareLaunchArgument(n, default_value='inner') for n in 'abc']\n"
+        "        + [Node(package='parrot', executable='x', arguments=words)])\n"
+    )
+    outer = tmp_path / "outer.launch.py"
+    outer.write_text(
+        "from pathlib import Path\n"
+        "from launch import LaunchDescription\n"
+        "from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription\n"
+        "from launch.launch_description_sources import PythonLaunchDescriptionSource\n"
+        "def generate_launch_description():\n"
+        "    source = PythonLaunchDescriptionSource(str(Path(__file__).parent / 'inner.launch.py'))\n"
+        "    return LaunchDescription([DeclareLaunchArgument('a', default_value='outer'),\n"
+        "        IncludeLaunchDescription(source, launch_arguments={'b': 'given'}.items())])\n"
+    )
+    assert plan_of(outer).nodes[0].arguments == ("outer", "given", "inner")
+    assert plan_of(outer, "c:=mine").nodes[0].arguments == ("outer", "given", "mine")
+    assert [argument.name for argument in declared(load(outer))] == ["a", "c"]
 
 
 def test_parameters_keep_their_type_whatever_the_text_looks_like():

@@ -5,9 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import yaml
 from graph_tools import Spy, World, wait_for
 from rosbags.highlevel import AnyReader
 
+from parrot.cli import main
+from parrot.data.dataset import Dataset
+from parrot.data.worker import attempt_seed
 from parrot.nodes import topics
 from parrot.sim.env import ManipulationEnv
 from parrot.spaces import EPISODE_STEPS
@@ -35,16 +39,45 @@ def test_demonstrations_are_recorded_and_replay_to_the_very_same_images(world: W
     assert list(images) == list(actions) == list(outcomes)
     assert len(images) == 3 * EPISODE_STEPS
     env = ManipulationEnv("collect")
-    image, _ = env.reset(seed=5)
     for index, stamp in enumerate(images):
+        if index % EPISODE_STEPS == 0:
+            image, _ = env.reset(seed=attempt_seed(5, index // EPISODE_STEPS))
         assert np.array_equal(images[stamp].data.reshape(48, 48, 3), image)
         image, reward, _, truncated, info = env.step(np.asarray(actions[stamp].position))
         assert outcomes[stamp].position.tolist() == [
             reward, info["success"], False, truncated, index % EPISODE_STEPS,
         ]  # fmt: skip
-        if truncated:
-            image, _ = env.reset()
     env.close()
+
+
+def test_a_bag_of_demonstrations_becomes_the_very_dataset_that_collecting_makes(world: World, tmp_path):
+    running = world.launch("collect.launch.py", "successes:=4", "seed:=2", f"bag:={world.folder / 'demos'}")
+    assert running.wait(90) == 0, running.output
+    assert main(["data", "from-bags", str(world.folder / "demos"), "--out", str(tmp_path / "bags")]) == 0
+    collecting = ["--trajectories", "4", "--workers", "1", "--seed", "2", "--out", str(tmp_path / "collected")]
+    assert main(["data", "collect", *collecting]) == 0
+    ours, theirs = (Dataset.open([tmp_path / name]) for name in ("bags", "collected"))
+    ours.manifest.compatible_with(theirs.manifest)
+    for recorded, collected in zip(ours, theirs, strict=True):
+        assert recorded.success
+        assert recorded.success == collected.success
+        for name in ("images", "actions", "rewards"):
+            np.testing.assert_array_equal(getattr(recorded, name), getattr(collected, name))
+
+
+def test_so_many_successes_as_asked_for_are_recorded_and_failures_are_marked(world: World):
+    bag = world.folder / "demos"
+    running = world.launch("collect.launch.py", "successes:=4", "seed:=6", f"bag:={bag}")
+    assert running.wait(90) == 0, running.output
+    last = [o.position for o in read(bag)["/outcome"].values() if o.position[2] or o.position[3]]
+    successes = sum(bool(success) for _, success, *_ in last)
+    assert successes == 4
+    assert last[-1][1]
+    assert len(last) > 4  # with this seed some fail
+    kept = f"episodes kept: {len(last)} (4 success, {len(last) - 4} failure)"
+    assert kept in running.output
+    about = yaml.safe_load((bag / "metadata.yaml").read_text())["rosbag2_bagfile_information"]["custom_data"]
+    assert about == {"task": "collect", "robot": "xarm6", "renderer": "pybullet-tiny", "object_split": "train"}
 
 
 def test_a_running_graph_is_recorded_and_ctrl_c_completes_the_bag(world: World, spy: Spy):

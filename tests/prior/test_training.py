@@ -17,6 +17,8 @@ from parrot.prior import batches as batches_module
 from parrot.prior import load_prior, train
 from parrot.prior.batches import Batches, dequantise, split_episodes
 from parrot.prior.checkpoint import read_position
+from parrot.prior.epochs import Epochs
+from parrot.prior.sources import Sources
 from parrot.prior.train import Trainer, learning_rate
 
 
@@ -151,7 +153,7 @@ def test_no_episode_is_both_trained_on_and_held_out(dataset):
 
 def test_an_epoch_visits_every_pair_once(dataset):
     steps = np.arange(100)
-    batches = Batches(dataset, steps, replace(SMALL, batch=30))
+    batches = Batches(Sources(dataset), Epochs([steps]), replace(SMALL, batch=30))
     seen = np.concatenate([batches._index(i) for i in range(10)])
     for epoch in range(3):
         assert sorted(seen[100 * epoch : 100 * (epoch + 1)]) == list(range(100))
@@ -159,9 +161,9 @@ def test_an_epoch_visits_every_pair_once(dataset):
 
 def test_streamed_batches_are_the_numbered_ones_whatever_the_start(dataset):
     steps, _ = split_episodes(dataset, 0.2, seed=0)
-    batches = Batches(dataset, steps, SMALL)
+    batches = Batches(Sources(dataset), Epochs([steps]), SMALL)
     for number, batch in enumerate(batches.stream(3, 8), start=3):
-        expected = Batches(dataset, steps, SMALL).at(number)
+        expected = Batches(Sources(dataset), Epochs([steps]), SMALL).at(number)
         assert torch.equal(batch.image, expected.image)
         assert torch.equal(batch.action, expected.action)
         assert torch.equal(batch.pixels(), expected.pixels())
@@ -169,7 +171,7 @@ def test_streamed_batches_are_the_numbered_ones_whatever_the_start(dataset):
 
 
 def test_an_error_while_loading_reaches_the_trainer(dataset):
-    batches = Batches(dataset, np.array([dataset.steps + 5]), SMALL)
+    batches = Batches(Sources(dataset), Epochs([np.array([dataset.steps + 5])]), SMALL)
     with pytest.raises(IndexError):
         list(batches.stream(0, 2))
 

@@ -15,7 +15,7 @@ from scipy.ndimage import median_filter
 from parrot.data.rosbag.mapping import Mapping
 from parrot.data.rosbag.survey import DAMAGED, Survey, Track
 
-__all__ = ["JUMPED", "TORN", "clock_cuts", "epochs_of", "skew"]
+__all__ = ["JUMPED", "TORN", "Latency", "clock_cuts", "epochs_of"]
 
 WINDOW = 9
 """Messages of a topic whose median latency is compared; fewer than half of it may be late."""
@@ -32,25 +32,31 @@ def clock_cuts(survey: Survey, mapping: Mapping, others: Sequence[Track] = ()) -
         mapping: How it tells time.
         others: Tracks beside those of the survey that are used.
     """
-    cuts = {tear: TORN for tear in survey.tears}
+    found = [(tear, tear + 1, TORN) for tear in survey.tears]
     tracks = [t for t in (survey.image, survey.action, survey.outcome, survey.marker, *others) if len(t)]
     threshold = round(mapping.jump * 1e9)
-    order = np.concatenate([t.order for t in tracks])
-    by_order = np.argsort(order)
-    receive = np.concatenate([t.receive for t in tracks])[by_order]
-    for i in np.flatnonzero(np.diff(receive) < -threshold):
-        cuts.setdefault(int(order[by_order[i]]), JUMPED)
+    for track in tracks:  # each by itself: a bag may hold one topic after the other
+        found += _between(track, np.diff(track.receive) < -threshold)
     if mapping.pairing == "exact":
         stamps = survey.image.exact
-        for i in np.flatnonzero(np.diff(stamps) < 0):
-            if stamps[i + 1] != DAMAGED and stamps[i] != DAMAGED:
-                cuts.setdefault(int(survey.image.order[i + 1]) - 1, JUMPED)
+        found += _between(survey.image, (np.diff(stamps) < 0) & (stamps[1:] != DAMAGED))
     elif mapping.time == "header":
         for track in (t for t in tracks if t.stamped):
             latency = median_filter(track.receive - track.stamp, WINDOW, mode="nearest")
-            for i in np.flatnonzero(np.abs(np.diff(latency)) > threshold):
-                cuts.setdefault(int(track.order[i]), JUMPED)
-    return dict(sorted(cuts.items()))
+            found += _between(track, np.abs(np.diff(latency)) > threshold)
+    cuts: dict[int, str] = {}
+    last = -1
+    # A jump lies between two messages of each topic. One cut does for all topics that may have seen the same jump.
+    for before, after, why in sorted(found, key=lambda item: item[1]):
+        if before > last:
+            last = after - 1
+            cuts[last] = why
+    return cuts
+
+
+def _between(track: Track, jumps: NDArray[np.bool_]) -> list[tuple[int, int, str]]:
+    """Places of the messages on both sides of each jump."""
+    return [(int(track.order[i]), int(track.order[i + 1]), JUMPED) for i in np.flatnonzero(jumps)]
 
 
 def epochs_of(order: NDArray[np.int64], cuts: dict[int, str]) -> NDArray[np.int64]:
@@ -58,12 +64,15 @@ def epochs_of(order: NDArray[np.int64], cuts: dict[int, str]) -> NDArray[np.int6
     return np.searchsorted(np.fromiter(cuts, np.int64, len(cuts)), order, side="left")
 
 
-def skew(image: Track, other: Track, begin: int, end: int) -> int:
-    """By how much the clocks of two topics differ between two places in the bag, ns; 0 if one is silent there."""
-    latencies = []
-    for track in (image, other):
-        first, last = np.searchsorted(track.order, (begin, end + 1))
-        if first == last:
-            return 0
-        latencies.append(np.median(track.receive[first:last] - track.stamp[first:last]))
-    return round(abs(latencies[0] - latencies[1]))
+class Latency:
+    """From stamp to reception, of a topic over time, within an epoch."""
+
+    def __init__(self, track: Track, here: NDArray[np.bool_]) -> None:
+        receive, latency = track.receive[here], (track.receive - track.stamp)[here]
+        by_time = np.argsort(receive, kind="stable")
+        self._receive, self._latency = receive[by_time], latency[by_time]
+
+    def between(self, begin: int, end: int) -> float | None:
+        """The median of what was received between two times, ns; None if nothing was."""
+        first, last = np.searchsorted(self._receive, (begin, end + 1))
+        return float(np.median(self._latency[first:last])) if first < last else None

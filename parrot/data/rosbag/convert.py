@@ -11,6 +11,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -116,7 +117,7 @@ def _look(bags: Sequence[Path], mapping: BagMapping, how: Conversion) -> tuple[l
     abouts: list[About] = []
     digests: list[str] = []
     for path in bags:
-        with Bag(path) as bag:
+        with Bag(path, peek=True) as bag:
             about = {
                 "task": mapping.task or bag.custom.get("task") or "demonstration",
                 "robot": mapping.robot or bag.custom.get("robot") or "",
@@ -159,7 +160,8 @@ def _manifest(mapping: BagMapping, how: Conversion, robot: RobotConfig, abouts: 
         fields["object_split"] = about["object_split"]
     return Manifest(
         kind="bags", task=tasks.pop() if len(tasks) == 1 else "", extra=(STAMPS,),
-        provenance=provenance("rosbags", "opencv-python-headless"), **fields,
+        provenance=provenance("rosbags", "opencv-python-headless"),
+        created=datetime.now(timezone.utc).isoformat(timespec="seconds"), **fields,
     )  # fmt: skip
 
 
@@ -193,7 +195,7 @@ def _begin(out: Path, manifest: Manifest, request: dict[str, Any]) -> list[BagRe
 
 
 def _save(out: Path, request: dict[str, Any], reports: Sequence[BagReport]) -> None:
-    write_json(out / REPORT_FILE, {"request": request, "reports": [asdict(report) for report in reports]})
+    write_json(out / REPORT_FILE, {"request": request, "reports": [report.to_json() for report in reports]})
 
 
 @dataclass
@@ -215,8 +217,10 @@ class _Job:
         bag, mapping = self.bag, self.mapping
         self.done = set(read_index(self.writer.path / SHARDS / SHARD)["attempt"].tolist())
         source = None if mapping.recorded else make_source(mapping.action, self.robot)
-        found = survey(bag, mapping)
-        others = [found.tracks[name] for name in source.topics] if source else []
+        found = survey(bag, mapping, source.topics if source else ())
+        # Fixed transforms are sent once, with whatever stamp.
+        fixed = mapping.action.get("static_topic", "/tf_static")
+        others = [found.tracks[name] for name in source.topics if name != fixed] if source else []
         made = candidates(found, mapping, self.hz, others)
         names = {mapping.topics.marker: "marker", mapping.topics.outcome: "outcome"}
         names |= dict.fromkeys(source.topics, "source of actions") if source else {mapping.topics.action: "action"}

@@ -56,29 +56,38 @@ def segments(survey: Survey, mapping: Mapping, cuts: dict[int, str]) -> list[Seg
         here = list(by(survey, mapping, mine, epoch, cuts)) if len(mine) else []
         if mapping.episodes.by in ("gaps", "length") and here:
             # What ends or begins at a cut was one episode with what is on its other side, unless there is a pause.
-            if epoch < len(reasons) and not _pause(survey, mapping, mine, epochs == epoch + 1):
+            if epoch < len(reasons) and not _pause(survey, mapping, epochs == epoch, epochs == epoch + 1):
                 here[-1].why = reasons[epoch]
-            if epoch > 0 and not _pause(survey, mapping, np.flatnonzero(epochs == epoch - 1), epochs == epoch):
+            if epoch > 0 and not _pause(survey, mapping, epochs == epoch - 1, epochs == epoch):
                 here[0].why = reasons[epoch - 1]
         found += here
     return found
 
 
-def discards(survey: Survey, begins: NDArray[np.int64]) -> list[int]:
+def discards(survey: Survey, cuts: dict[int, str], begins: list[tuple[int, int]]) -> list[int]:
     """Which episodes discard markers drop: that under way, or the last one before the next one's first image.
 
     Args:
         survey: The bag.
-        begins: When the first image of each was received, ns, increasing.
+        cuts: Places that no episode spans, as of `clock_cuts`.
+        begins: In which epoch, and when, the first image of each episode was received, ns.
     """
-    times = [t for t, text in zip(survey.marker.receive, survey.marker.values or (), strict=True) if text == "discard"]
-    return sorted({i for i in (np.searchsorted(begins, times, side="left") - 1).tolist() if i >= 0})
+    marker = survey.marker
+    times = zip(epochs_of(marker.order, cuts).tolist(), marker.receive.tolist(), marker.values or (), strict=True)
+    found = set()
+    for epoch, time, text in times:
+        before = [i for i, begin in enumerate(begins) if text == "discard" and begin < (epoch, time)]
+        found |= {max(before, key=lambda i: begins[i])} if before else set()
+    return sorted(found)
 
 
 def _pause(survey: Survey, mapping: Mapping, before: NDArray, after: NDArray) -> bool:
-    """Whether the images of two epochs are a gap apart, by the clock of reception."""
-    first, second = survey.image.receive[before], survey.image.receive[after]
-    return not len(first) or not len(second) or second.min() - first.max() > mapping.episodes.gap * 1e9
+    """Whether the images of two epochs are a gap apart, by the clock of reception and by that of the stamps."""
+    image, gap = survey.image, mapping.episodes.gap * 1e9
+    if not before.any() or not after.any():
+        return True
+    last, first = np.flatnonzero(before)[-1], np.flatnonzero(after)[0]
+    return bool(image.receive[first] - image.receive[last] > gap and abs(image.stamp[first] - image.stamp[last]) > gap)
 
 
 def _segment(survey: Survey, mapping: Mapping, images: NDArray[np.int64], epoch: int, **more: object) -> Segment:

@@ -13,8 +13,9 @@ from parrot.data.rosbag.actions import ActionSource
 from parrot.data.rosbag.clock import epochs_of
 from parrot.data.rosbag.images import to_rgb
 from parrot.data.rosbag.mapping import Mapping
-from parrot.data.rosbag.pairing import Candidate
+from parrot.data.rosbag.pairing import DAMAGED_MESSAGE, Candidate
 from parrot.data.rosbag.reader import Bag
+from parrot.data.rosbag.storage import ALL
 from parrot.data.rosbag.survey import Survey, Track
 from parrot.errors import DatasetError, SpaceError
 from parrot.observe import observe
@@ -46,11 +47,14 @@ class _Filler:
     """What stands ready of the candidates that are under way."""
 
     def __init__(
-        self, bag: Bag, survey: Survey, mapping: Mapping, found: Sequence[Candidate], source: ActionSource | None
-    ) -> None:
+        self, bag: Bag, survey: Survey, mapping: Mapping, found: Sequence[Candidate], source: ActionSource | None,
+        cuts: dict[int, str],
+    ) -> None:  # fmt: skip
         self.bag, self.survey, self.mapping, self.source = bag, survey, mapping, source
         self.topic = mapping.topics.image
         self.tracks: dict[str, Track] = {name: survey.tracks[name] for name in source.topics} if source else {}
+        used = {**self.tracks, self.topic: survey.image}
+        self.epochs = {topic: epochs_of(track.order, cuts) for topic, track in used.items()}
         self.frames: dict[int, NDArray[np.uint8] | None] = {}
         self.broken: Counter[str] = Counter()
         alive = [c for c in found if c.why is None and len(c)]
@@ -69,27 +73,29 @@ class _Filler:
         """Marks the messages of a source from the one before a candidate's beginning to the one after its end."""
         time = track.time(self.mapping)
         by_time = np.argsort(time, kind="stable")
-        when = time[by_time]
-        for c in alive:
-            first = max(int(np.searchsorted(when, c.borders[0], side="right")) - 1, 0)
-            places = by_time[first : int(np.searchsorted(when, c.borders[-1], side="right")) + 1]
-            self.wanted[topic][places] += 1
-            self.last[id(c)] = max(self.last[id(c)], int(track.order[places].max(initial=0)))
+        # What was beyond a jump may have the same stamps.
+        epochs = self.epochs[topic][by_time]
+        for epoch in sorted({c.epoch for c in alive}):
+            mine = by_time[epochs == epoch]
+            when = time[mine]
+            for c in (c for c in alive if c.epoch == epoch):
+                first = max(int(np.searchsorted(when, c.borders[0], side="right")) - 1, 0)
+                places = mine[first : int(np.searchsorted(when, c.borders[-1], side="right")) + 1]
+                self.wanted[topic][places] += 1
+                self.last[id(c)] = max(self.last[id(c)], int(track.order[places].max(initial=0)))
         if self.source and topic in self.source.lasting:  # said once, and true until something else is said
             self.wanted[topic] += 1
 
     def take(self, topic: str, place: int, data: bytes | memoryview) -> None:
-        """Decodes or feeds a message, if a candidate needs it."""
-        if not self.wanted[topic][place]:
-            return
+        """Decodes or feeds a message that a candidate needs."""
         try:
             message = self.bag.deserialise(topic, data)
-            if topic == self.topic:
-                self.frames[place] = observe(to_rgb(message), self.mapping.image.crop)
+            picture = to_rgb(message) if topic == self.topic else None
         except (DatasetError, SpaceError) as error:
             self.broken[f"{topic}: {str(error).removeprefix(f'{self.bag.path}: ')}"] += 1
-            self.frames.setdefault(place, None)
             return
+        if picture is not None:
+            self.frames[place] = observe(picture, self.mapping.image.crop)  # a crop that leaves it ends everything
         if self.source and topic in self.tracks:
             self.source.feed(topic, message, int(self.tracks[topic].time(self.mapping)[place]))
 
@@ -99,15 +105,18 @@ class _Filler:
             return None
         images = np.zeros((len(c), *IMAGE_SHAPE), np.uint8)
         there = np.ones(len(c), bool) if c.image_there is None else c.image_there.copy()
+        damaged = False
         for step, place in enumerate(c.images.tolist()):
             if (frame := self.frames.get(place)) is None:
-                there[step] = False
+                there[step], damaged = False, True
             else:
                 images[step] = frame
         for place in np.unique(c.images).tolist():
             self.wanted[self.topic][place] -= 1
             if not self.wanted[self.topic][place]:
                 self.frames.pop(place, None)
+        if c.whole and damaged:
+            c.why = DAMAGED_MESSAGE
         c.image_there = there
         if self.source is None:
             asked = np.zeros((len(c), ACTION_DIM)) if c.actions is None else c.actions
@@ -137,17 +146,21 @@ def fill(
     Raises:
         ConfigError: the source's settings do not fit its messages.
     """
-    filler = _Filler(bag, survey, mapping, found, source)
+    filler = _Filler(bag, survey, mapping, found, source, cuts)
     filler.broken = broken
     tracks = {**filler.tracks, mapping.topics.image: survey.image}
     seen = dict.fromkeys(tracks, 0)
-    epochs = {topic: epochs_of(track.order, cuts) for topic, track in tracks.items()}
     epoch, done = 0, 0
-    for part in bag.parts(set(tracks)):
+
+    def need(topic: str) -> int:
+        seen[topic] += 1
+        # A bag that is being recorded may have grown since.
+        return ALL if seen[topic] <= len(tracks[topic]) and filler.wanted[topic][seen[topic] - 1] else 0
+
+    for part in bag.parts(set(tracks), need):
         for topic, _, data in part:
-            place = seen[topic]
-            seen[topic] += 1
-            if place >= len(tracks[topic]):  # the bag has grown since
+            place = seen[topic] - 1
+            if place >= len(tracks[topic]):
                 continue
             order = int(tracks[topic].order[place])
             while done < len(found) and filler.last[id(found[done])] < order:
@@ -155,11 +168,12 @@ def fill(
                 done += 1
                 if source and done < len(found) and found[done].epoch == epoch and found[done].why is None:
                     source.forget(int(found[done].borders[0]))
-            if epochs[topic][place] > epoch:
-                epoch = int(epochs[topic][place])
+            if filler.epochs[topic][place] > epoch:
+                epoch = int(filler.epochs[topic][place])
                 if source:
                     source.forget(None)
-            filler.take(topic, place, data)
+            if filler.wanted[topic][place]:
+                filler.take(topic, place, data)
             if progress and order % EVERY == 0:
                 progress(order)
     for number in range(done, len(found)):

@@ -60,8 +60,11 @@ class Mapping:
     """A mapping YAML. Every field has a default; the defaults fit the bags of parrot's own graph."""
 
     topics: Topics = field(default_factory=Topics)
+    """Which topic is what; those of derived actions are named under `action`."""
     image: ImageRule = field(default_factory=ImageRule)
+    """What of the picture is seen."""
     episodes: EpisodeRule = field(default_factory=EpisodeRule)
+    """Where episodes begin and end."""
     action: MappingType[str, Any] = field(default_factory=lambda: {"from": "recorded"})
     """`from: recorded`, with `names` (parrot's name: name in the message) where they differ; or `from` one of poses,
     tf, joint_states, twist, trajectory, with the settings of that source."""

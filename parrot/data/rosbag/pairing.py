@@ -12,18 +12,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from parrot.data.rosbag.clock import clock_cuts, epochs_of, skew
+from parrot.data.rosbag.clock import Latency, clock_cuts, epochs_of
 from parrot.data.rosbag.episodes import DISCARDED, UNBEGUN, UNFINISHED, Segment, discards, segments
 from parrot.data.rosbag.mapping import Mapping
 from parrot.data.rosbag.survey import DAMAGED, Survey, Track
 from parrot.spaces import ACTION_DIM, OUTCOME_NAMES
 
-__all__ = ["Candidate", "candidates"]
+__all__ = ["DAMAGED_MESSAGE", "Candidate", "candidates"]
 
 NO_ACTION = "an action is missing in it"
 NO_IMAGE = "an image is missing in it"
 NO_OUTCOME = "an outcome is missing in it"
 GAP = "it has a gap"
+DAMAGED_MESSAGE = "a message in it is damaged"
 SKEWED = "the clocks of its topics differ"
 
 
@@ -70,17 +71,20 @@ def candidates(survey: Survey, mapping: Mapping, hz: float, others: Sequence[Tra
         found = list(_loop(survey, mapping, cuts))
     else:
         parts = segments(survey, mapping, cuts)
+        ended = epochs_of(survey.outcome.order, cuts)
+        for part in parts:
+            part.success = _verdict(survey, mapping, part, ended)
         epochs = epochs_of(survey.action.order, cuts)
         actions = [_Actions(survey.action, mapping, epochs == epoch) for epoch in range(len(cuts) + 1)]
         if mapping.pairing == "exact":
             found = [_exact(survey, mapping, part, actions[part.epoch]) for part in parts]
         else:
             found = [_resample(survey, mapping, part, hz, actions[part.epoch]) for part in parts]
-        for candidate in (c for c in found if not c.why and mapping.pairing == "resample" and mapping.time == "header"):
-            candidate.why = _skewed(survey, mapping, candidate, others)
+            if mapping.time == "header":
+                _drop_skewed(survey, mapping, cuts, found, others)
     if mapping.episodes.by != "markers":
-        begins = np.array([survey.image.receive[c.images[0]] if len(c) else 0 for c in found], np.int64)
-        for i in discards(survey, begins):
+        begins = [(c.epoch, int(survey.image.receive[c.images[0]])) if len(c) else (c.epoch, -1) for c in found]
+        for i in discards(survey, cuts, begins):
             found[i].why = DISCARDED
     return found
 
@@ -146,21 +150,21 @@ class _Actions:
 
     def __init__(self, track: Track, mapping: Mapping, here: NDArray[np.bool_]) -> None:
         mine = np.flatnonzero(here)
-        if len(mine):
-            mine = mine[np.isfinite(track.values[mine]).all(axis=1)]
         time = track.exact if mapping.pairing == "exact" else track.time(mapping)
         mine = mine[np.argsort(time[mine], kind="stable")]
         self.when = time[mine]
         self.values: NDArray[np.float64] = track.values[mine] if len(mine) else np.zeros((0, ACTION_DIM))
 
     def since(self, times: NDArray[np.int64], within: int) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """The first action at or after each of the times, (T, 7), and whether it came within so many ns, (T,)."""
+        """The first action at or after each time, (T, 7), and whether it came within so many ns and whole, (T,)."""
         if not len(self.when):
             return np.zeros((len(times), ACTION_DIM)), np.zeros(len(times), bool)
         place = np.searchsorted(self.when, times, side="left")
         there = place < len(self.when)
         place = np.minimum(place, len(self.when) - 1)
-        return self.values[place], there & (self.when[place] - times <= within)
+        values = self.values[place]
+        whole = np.asarray(np.isfinite(values).all(axis=1))
+        return np.where(whole[:, None], values, 0.0), there & whole & (self.when[place] - times <= within)
 
 
 def _exact(survey: Survey, mapping: Mapping, part: Segment, actions: _Actions) -> Candidate:
@@ -176,7 +180,7 @@ def _exact(survey: Survey, mapping: Mapping, part: Segment, actions: _Actions) -
         why = GAP
     return Candidate(
         images, np.append(stamps, stamps[-1] + 1), stamps, part.epoch, actions=values,
-        action_there=there & (stamps != DAMAGED), success=_verdict(survey, mapping, part), whole=part.whole, why=why,
+        action_there=there & (stamps != DAMAGED), success=part.success, whole=part.whole, why=why,
     )  # fmt: skip
 
 
@@ -184,38 +188,50 @@ def _resample(survey: Survey, mapping: Mapping, part: Segment, hz: float, action
     """Steps of equal length from the first image on."""
     tolerance = round(mapping.tolerance * 1e9)
     times = survey.image.time(mapping)[part.images]
-    count = int((part.end - part.begin) * hz / 1e9 + 1e-6)
+    why = part.why
+    if part.whole and why is None and np.diff(times).max(initial=0) > mapping.episodes.gap * 1e9:
+        why = GAP
+    # Where it is no episode, it may be of any length: a damaged stamp can be anywhere.
+    count = int((part.end - part.begin) * hz / 1e9 + 1e-6) if why is None else 1
     borders = part.begin + np.round(np.arange(count + 1) * (1e9 / hz)).astype(np.int64)
     index = np.searchsorted(times, borders[:-1], side="right") - 1
     stamps = times[index]
     found = Candidate(
         part.images[index], borders, stamps, part.epoch, image_there=borders[:-1] - stamps <= tolerance,
-        success=_verdict(survey, mapping, part), whole=part.whole, why=part.why,
+        success=part.success, whole=part.whole, why=why,
     )  # fmt: skip
-    if part.whole and part.why is None and np.diff(times).max(initial=0) > mapping.episodes.gap * 1e9:
-        found.why = GAP
     if mapping.recorded:
         # After the image, not after the step's beginning: where a loop answers images, that is the answer to this one.
-        found.actions, found.action_there = actions.since(stamps, tolerance)
+        # An image that serves again has had its answer.
+        again = np.append(False, np.diff(index) == 0)
+        found.actions, found.action_there = actions.since(np.where(again, borders[:-1], stamps), tolerance)
     return found
 
 
-def _verdict(survey: Survey, mapping: Mapping, part: Segment) -> bool | None:
+def _verdict(survey: Survey, mapping: Mapping, part: Segment, epochs: NDArray[np.int64]) -> bool | None:
     """Whether the segment succeeded, as the mapping tells it; None: nobody said."""
     if mapping.success in ("all", "none"):
         return mapping.success == "all"
     if mapping.success == "outcome" and mapping.episodes.by != "outcome" and len(part.images):
         received = survey.image.receive[part.images]
         inside = (survey.outcome.receive >= received.min()) & (survey.outcome.receive <= received.max())
+        inside &= epochs == part.epoch
         return bool(survey.outcome.values[inside][-1, 1] > 0) if inside.any() else None
     return part.success
 
 
-def _skewed(survey: Survey, mapping: Mapping, candidate: Candidate, others: Sequence[Track]) -> str | None:
-    """Why the clocks of the candidate's topics cannot be compared."""
-    if not len(candidate):
-        return None
-    order = survey.image.order[candidate.images]
-    tracks = [*others, *([survey.action] if mapping.recorded else [])]
-    differ = max((skew(survey.image, t, int(order.min()), int(order.max())) for t in tracks), default=0)
-    return SKEWED if differ > mapping.jump * 1e9 else None
+def _drop_skewed(
+    survey: Survey, mapping: Mapping, cuts: dict[int, str], found: Sequence[Candidate], others: Sequence[Track]
+) -> None:
+    """Drops candidates in which the clocks of their topics cannot be compared."""
+    used = [survey.image, *others, *([survey.action] if mapping.recorded else [])]
+    epochs = [epochs_of(track.order, cuts) for track in used]
+    alive = [c for c in found if c.why is None and len(c)]
+    for epoch in sorted({c.epoch for c in alive}):
+        image, *tracks = (Latency(track, e == epoch) for track, e in zip(used, epochs, strict=True))
+        for candidate in (c for c in alive if c.epoch == epoch):
+            received = survey.image.receive[candidate.images]
+            span = int(received.min()), int(received.max())
+            mine, theirs = image.between(*span), [track.between(*span) for track in tracks]
+            if mine is not None and any(abs(t - mine) > mapping.jump * 1e9 for t in theirs if t is not None):
+                candidate.why = SKEWED

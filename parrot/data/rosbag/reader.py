@@ -19,7 +19,7 @@ from rosbags.serde import SerdeError
 from rosbags.typesys import Stores, TypesysError, get_types_from_idl, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
-from parrot.data.rosbag.storage import BagTopic, Buffer, Damage, Storage
+from parrot.data.rosbag.storage import ALL, BagTopic, Buffer, Damage, Need, Storage
 from parrot.data.rosbag.storage_mcap import McapFile
 from parrot.data.rosbag.storage_sqlite import SqliteFile
 from parrot.errors import DatasetError
@@ -28,7 +28,6 @@ __all__ = ["Bag", "BagMessage"]
 
 ENDS = (".mcap", ".db3", ".mcap.zstd", ".db3.zstd")
 _ZSTD = b"\x28\xb5\x2f\xfd"  # begins a zstd frame; a serialised message begins with a zero
-_HEAD = 64  # bytes that hold a stamp
 _BLOCK = 1 << 20
 _SAMPLE = 1 << 16
 
@@ -41,12 +40,13 @@ class Bag:
 
     Args:
         path: The bag's folder, or one of its files.
+        peek: Take topics and `custom` from metadata.yaml, where there is one, and leave the files closed.
 
     Raises:
         DatasetError: there is no bag, or nothing of it can be read.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, peek: bool = False) -> None:
         self.path = path
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
         metadata = _metadata(path)
@@ -55,18 +55,30 @@ class Bag:
         files = _files(path, metadata, self.notes)
         self.digest = _digest(files)
         """Hex digest that tells the bag from any other, wherever it lies."""
-        try:
-            self.files = self._storages(files)
-        except BaseException:
-            self.close()
-            raise
+        self._packed = str(metadata.get("compression_mode", "")).lower() == "message"
         self.custom: dict[str, str] = dict(metadata.get("custom_data") or {})
         """`custom_data` of the bag's metadata, such as `task` and `robot`."""
+        listed = metadata.get("topics_with_message_count")
+        topics = [_listed(topic["topic_metadata"]) for topic in listed or ()]
+        self.files: list[Storage] = []
+        if not peek or not topics:
+            try:
+                self.files = self._storages(files)
+            except BaseException:
+                self.close()
+                raise
+            # Those that only metadata.yaml knows have no message, or stand where a file is damaged.
+            topics = [*(topic for file in self.files for topic in file.topics.values()), *topics]
+            if not metadata:
+                first = next(self.files[0].messages({t.name for t in topics}, lambda _: ALL), ("", 0, b""))
+                self._packed = first[2][:4] == _ZSTD
         for file in self.files:
             self.custom = {**file.custom, **self.custom}
         self.topics: dict[str, BagTopic] = {}
         """By name."""
-        for topic in (t for file in self.files for t in file.topics.values()):
+        for topic in topics:
+            if not (topic.name + topic.type).isprintable():
+                raise DatasetError(f"{path}: is damaged where it names its topics; restore it from a copy")
             if (known := self.topics.setdefault(topic.name, topic)).type != topic.type:
                 raise DatasetError(f"{path}: {topic.name} is {known.type} and {topic.type}; split the bag by type")
         self._default = _distribution(str(metadata.get("ros_distro", "")))
@@ -77,22 +89,27 @@ class Bag:
         """What the latest reading could not read."""
         return [file.damage for file in self.files if file.damage]
 
-    def parts(self, topics: set[str], whole: set[str] | None = None) -> Iterator[Iterator[BagMessage]]:
+    def parts(self, topics: set[str], need: Need) -> Iterator[Iterator[BagMessage]]:
         """For each file its messages of these topics in the order of the storage, as far as it is whole.
 
-        Args:
-            topics: Which topics.
-            whole: Of which of them more than the first bytes, where the stamp stands, are needed; default: of all.
+        Data that are not needed or cannot be read are empty, or less than the whole.
         """
         for file in self.files:
-            yield self._messages(file, topics, topics if whole is None else whole)
+            yield self._messages(file, topics, need)
 
-    def _messages(self, file: Storage, topics: set[str], whole: set[str]) -> Iterator[BagMessage]:
-        for topic, time, data in file.messages(topics):
-            if data[:4] == _ZSTD:
+    def _messages(self, file: Storage, topics: set[str], need: Need) -> Iterator[BagMessage]:
+        size = 0
+
+        def asked(topic: str) -> int:
+            nonlocal size
+            size = need(topic)
+            # How long compressed data must be for that is not known.
+            return ALL if size and self._packed else size
+
+        for topic, time, data in file.messages(topics, asked):
+            if self._packed and data:
                 try:
-                    machine = zstd.ZstdDecompressor()
-                    data = machine.decompress(data, -1 if topic in whole else _HEAD)
+                    data = zstd.ZstdDecompressor().decompress(data, -1 if size == ALL else size)
                 except zstd.ZstdError:
                     data = b""
             yield topic, time, data
@@ -162,7 +179,8 @@ class Bag:
                 types = parse(found.definition) if parse else get_types_from_msg(found.definition, found.type)
                 store = get_typestore(Stores.EMPTY)
                 store.register(types)
-                store.get_msgdef(found.type)
+                if _names(store, found.type) != _names(self._default, found.type, or_of=store):
+                    store = self._default  # a definition of a type that everybody knows is damaged
             except (TypesysError, KeyError):
                 store = self._default
         if found.type not in store.fielddefs or found.serialisation != "cdr":
@@ -190,6 +208,11 @@ def _metadata(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, yaml.YAMLError, TypeError, KeyError) as error:
         why = " ".join(str(error).split())
         raise DatasetError(f"{file}: cannot be read ({why}); give the bag's .mcap or .db3 file instead") from error
+
+
+def _listed(topic: dict[str, Any]) -> BagTopic:
+    """A topic of metadata.yaml."""
+    return BagTopic(str(topic["name"]), str(topic["type"]), str(topic["serialization_format"]))
 
 
 def _files(path: Path, metadata: dict[str, Any], notes: list[str]) -> list[Path]:
@@ -245,6 +268,12 @@ def _decompress(source: Path, target: Path) -> str | None:
             except zstd.ZstdError as error:
                 return f"is damaged ({error})"
         return None if machine.eof else "is cut off"
+
+
+def _names(store: Typestore, kind: str, or_of: Typestore | None = None) -> list[str]:
+    """Names of a type's fields; of a type that the store does not know those in the other one."""
+    known = store if or_of is None or kind in store.fielddefs else or_of
+    return [name for name, _ in known.fielddefs[kind][1]]
 
 
 def _distribution(name: str) -> Typestore:

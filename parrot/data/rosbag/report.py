@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping as MappingType
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
-from rich.table import Table
+from rich.table import Column, Table
 
 from parrot.data.rosbag.survey import Track
 
@@ -57,9 +57,13 @@ class BagReport:
         """Episodes, kept or not."""
         return self.kept + sum(self.dropped.values())
 
+    def to_json(self) -> dict[str, Any]:
+        """As a JSON object."""
+        return {**vars(self), "topics": [asdict(topic) for topic in self.topics], "dropped": dict(self.dropped)}
+
     @classmethod
     def from_json(cls, value: MappingType[str, Any]) -> BagReport:
-        """The inverse of `dataclasses.asdict`."""
+        """The inverse of `to_json`."""
         topics = [TopicReport(**topic) for topic in value["topics"]]
         return cls(**{**value, "topics": topics, "dropped": Counter(value["dropped"])})
 
@@ -77,7 +81,7 @@ def report_tables(reports: Sequence[BagReport]) -> list[Table]:
     tables = []
     for report in reports:
         table = Table(
-            "topic", "type", "used as", "messages", "per second", "longest gap",
+            "topic", Column("type", overflow="fold"), "used as", "messages", "per second", "longest gap",
             title=f"{report.bag}: {report.seconds:,.1f} s", title_justify="left",
         )  # fmt: skip
         for t in report.topics:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-__all__ = ["BagTopic", "Buffer", "Damage", "Storage"]
+__all__ = ["ALL", "BagTopic", "Buffer", "Damage", "Need", "Storage"]
 
 Buffer = bytes | memoryview
 """Serialised data."""
+
+ALL = 1 << 62
+"""Bytes of a message: all that it has."""
+
+Need = Callable[[str], int]
+"""Asked with the topic of each message in turn: how many of its bytes are needed at least; 0: none."""
 
 
 @dataclass(frozen=True)
@@ -53,5 +59,8 @@ class Storage(Protocol):
     def topics(self) -> dict[int, BagTopic]:
         """Number -> topic."""
 
-    def messages(self, topics: set[str]) -> Iterator[tuple[str, int, Buffer]]:
-        """Topic, time of reception (ns) and serialised data of each message of these topics, in the file's order."""
+    def messages(self, topics: set[str], need: Need) -> Iterator[tuple[str, int, Buffer]]:
+        """Topic, time of reception (ns) and serialised data of each message of these topics, in the file's order.
+
+        Data that cannot be read are empty.
+        """

@@ -1,11 +1,13 @@
 """MCAP files read from front to back, chunk by chunk, so that a torn one gives what is whole (https://mcap.dev/spec).
 
-rosbags reads MCAP by its index, which a file that was cut off lacks, and copies each message three times; here chunks
-are read, checked and decompressed two ahead on threads, and a message is a view of its chunk.
+rosbags reads MCAP by its index, which a file that was cut off lacks, and copies each message three times. Here chunks
+are checked and decompressed ahead on threads, and a message is a view of its chunk; where that is not compressed, it is
+a view of the file, so that pictures that nobody asks for are never read.
 """
 
 from __future__ import annotations
 
+import mmap
 import os
 import struct
 import zlib
@@ -18,7 +20,8 @@ import lz4.frame
 import yaml
 from backports import zstd
 
-from parrot.data.rosbag.storage import BagTopic, Buffer, Damage
+from parrot.data.rosbag.mcap import LIBRARY
+from parrot.data.rosbag.storage import BagTopic, Buffer, Damage, Need
 from parrot.errors import DatasetError
 
 __all__ = ["McapFile"]
@@ -31,8 +34,17 @@ HEADER, FOOTER, SCHEMA, CHANNEL, MESSAGE, CHUNK, METADATA, METADATA_INDEX = 1, 2
 AHEAD = 3
 """Chunks that are read ahead; rosbag2 makes them of about a megabyte."""
 
+LAST_KIND, OWN_KIND = 15, 128
+"""The last kind of record that the specification knows, and the first that is free for applications."""
+
 LARGEST = 1 << 32
 """Bytes of a record beyond which its length is taken as damage."""
+
+LATEST = 1 << 63
+"""No time of reception, in nanoseconds, is as late as this."""
+
+_UNREADABLE = (ValueError, TypeError, AttributeError, OverflowError, MemoryError, struct.error, yaml.YAMLError)
+"""What comes of taking bytes for what they are not."""
 
 _RECORD = struct.Struct("<BQ")
 _MESSAGE = struct.Struct("<HIQQ")
@@ -55,6 +67,7 @@ class McapFile:
         """`custom_data` of the rosbag2 metadata in the file."""
         self.damage: Damage | None = None
         """Where and why reading ended before the end of the file."""
+        self._at = 0  # where what is being read begins
         self._schemas: dict[int, tuple[str, str, str]] = {}
         with open(path, "rb") as file:
             head = file.read(len(MAGIC))
@@ -62,14 +75,20 @@ class McapFile:
             self.size = file.tell()
         if head != MAGIC:
             raise DatasetError(f"{path}: is no MCAP file (or was cut off within its first bytes); restore it")
-        if not self._read_summary():
+        try:
+            found = self._read_summary()
+        except _UNREADABLE:  # what it says stands in the file's body, too
+            found = False
+        if not found:
+            self.topics.clear()
             for _ in self._scan(set()):
                 pass
 
-    def messages(self, topics: set[str]) -> Iterator[tuple[str, int, Buffer]]:
-        """Topic, time of reception (ns) and serialised data of each message of these topics, in the file's order."""
+    def messages(self, topics: set[str], need: Need) -> Iterator[tuple[str, int, Buffer]]:
+        """As of `Storage`."""
         for channel, time, data in self._scan(topics):
-            yield self.topics[channel].name, time, data
+            name = self.topics[channel].name
+            yield name, time, data if need(name) else b""
 
     def _read_summary(self) -> bool:
         """Reads the channels from the end of the file; whether there are any."""
@@ -108,11 +127,14 @@ class McapFile:
             name, at = _string(body, 0)
             end = at + 4 + _U32.unpack_from(body, at)[0]
             at += 4
-            while name == "rosbag2" and at < end:
+            pairs: dict[str, str] = {}
+            while at < end:
                 key, at = _string(body, at)
-                value, at = _string(body, at)
-                if key == "serialized_metadata":
-                    self.custom = dict((yaml.safe_load(value) or {}).get("custom_data") or {})
+                pairs[key], at = _string(body, at)
+            if name == LIBRARY:  # what parrot's recorder writes first
+                self.custom = {**pairs, **self.custom}
+            elif name == "rosbag2" and "serialized_metadata" in pairs:
+                self.custom |= (yaml.safe_load(pairs["serialized_metadata"]) or {}).get("custom_data") or {}
 
     def _scan(self, topics: set[str]) -> Iterator[tuple[int, int, Buffer]]:
         """Channel, time and data of each message of these topics, as far as the file is whole."""
@@ -120,56 +142,54 @@ class McapFile:
             for kind, body in _records(block):
                 if kind == MESSAGE:
                     channel, _, time, _ = _MESSAGE.unpack_from(body)
-                    if channel not in self.topics:
-                        raise DatasetError(f"{self.path}: a message of channel {channel}, which is not declared")
-                    if self.topics[channel].name in topics:
+                    found = self.topics.get(channel)
+                    if found is None or time >= LATEST:
+                        self.damage = Damage(self.path, self._at, "has a damaged message")
+                        return
+                    if found.name in topics:
                         yield channel, time, body[_MESSAGE.size :]
-                elif kind in (SCHEMA, CHANNEL):
-                    self._learn(kind, body)
+                elif kind in (SCHEMA, CHANNEL, METADATA):
+                    try:
+                        self._learn(kind, body)
+                    except _UNREADABLE as error:
+                        self.damage = Damage(self.path, self._at, f"has a damaged record ({error})")
+                        return
 
     def _blocks(self) -> Iterator[memoryview]:
         """The records of the data section: of each chunk together, of what stands outside of chunks one by one."""
         self.damage = None
-        file = os.open(self.path, os.O_RDONLY)
-        waiting: deque[tuple[int, memoryview | Future[memoryview]]] = deque()
+        with open(self.path, "rb") as file:
+            pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        data, at = memoryview(pages)[: self.size], len(MAGIC)
+        waiting: deque[tuple[int, Future[memoryview]]] = deque()
         with ThreadPoolExecutor(2) as pool:
             try:
-                at = len(MAGIC)
                 while self.damage is None:
-                    head = os.pread(file, _RECORD.size, at)
-                    kind, length = _RECORD.unpack(head) if len(head) == _RECORD.size else (0, LARGEST)
+                    kind, length = _RECORD.unpack_from(data, at) if at + _RECORD.size <= self.size else (0, LARGEST)
                     end = at + _RECORD.size + length
                     if length >= LARGEST or end > self.size:
                         self.damage = Damage(self.path, at, "ends within a record")
-                        break
-                    if kind == FOOTER:
-                        break
-                    if kind == CHUNK:
-                        waiting.append((at, pool.submit(_chunk, file, at + _RECORD.size, length)))
-                    elif kind in (SCHEMA, CHANNEL, MESSAGE):
-                        waiting.append((at, memoryview(os.pread(file, _RECORD.size + length, at))))
-                    elif kind == 0 or (kind > 15 and kind < 128):
+                    elif kind == 0 or LAST_KIND < kind < OWN_KIND:
                         self.damage = Damage(self.path, at, f"has a record of the unknown kind {kind}")
-                        break
+                    elif kind == CHUNK:
+                        waiting.append((at, pool.submit(_chunk, data[at + _RECORD.size : end])))
+                    elif kind in (SCHEMA, CHANNEL, MESSAGE, METADATA):
+                        whole: Future[memoryview] = Future()
+                        whole.set_result(data[at:end])
+                        waiting.append((at, whole))
                     at = end
-                    while len(waiting) > AHEAD:
-                        yield self._first(waiting)
-                while waiting:
-                    yield self._first(waiting)
+                    ended = kind == FOOTER or self.damage is not None
+                    while waiting and (ended or len(waiting) > AHEAD):
+                        begin, block = waiting.popleft()
+                        self._at = begin
+                        yield _result(begin, block)
+                        _forget(pages, begin, waiting[0][0] if waiting else begin)
+                    if ended:
+                        break
             except _DamagedChunkError as error:
                 self.damage = Damage(self.path, error.at, f"has a damaged chunk ({error})")
             finally:
                 pool.shutdown(cancel_futures=True)
-                os.close(file)
-
-    def _first(self, waiting: deque[tuple[int, memoryview | Future[memoryview]]]) -> memoryview:
-        at, block = waiting.popleft()
-        if isinstance(block, memoryview):
-            return block
-        try:
-            return block.result()
-        except (ValueError, struct.error, zstd.ZstdError, RuntimeError, EOFError) as error:
-            raise _DamagedChunkError(at, str(error)) from error
 
 
 class _DamagedChunkError(Exception):
@@ -178,13 +198,26 @@ class _DamagedChunkError(Exception):
         self.at = at
 
 
-def _chunk(file: int, at: int, length: int) -> memoryview:
+def _result(at: int, block: Future[memoryview]) -> memoryview:
+    try:
+        return block.result()
+    except (*_UNREADABLE, zstd.ZstdError, RuntimeError, EOFError) as error:
+        raise _DamagedChunkError(at, str(error)) from error
+
+
+def _forget(pages: mmap.mmap, begin: int, end: int) -> None:
+    """Gives back the memory of what was read; it stays in the system's cache of files."""
+    begin -= begin % mmap.PAGESIZE
+    if (length := end - end % mmap.PAGESIZE - begin) > 0:
+        pages.madvise(mmap.MADV_DONTNEED, begin, length)
+
+
+def _chunk(data: memoryview) -> memoryview:
     """The records of a chunk, decompressed and checked.
 
     Raises:
         ValueError: it is damaged.
     """
-    data = memoryview(os.pread(file, length, at))
     _, _, size, crc = _CHUNK.unpack_from(data)
     compression, begin = _string(data, _CHUNK.size)
     packed = data[begin + 8 : begin + 8 + _U64.unpack_from(data, begin)[0]]

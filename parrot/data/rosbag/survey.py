@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from parrot.data.rosbag.mapping import Mapping
 from parrot.data.rosbag.reader import Bag
-from parrot.data.rosbag.storage import Buffer
+from parrot.data.rosbag.storage import ALL, Buffer
 from parrot.errors import ConfigError, DatasetError
 from parrot.spaces import ACTION_DIM, OUTCOME_NAMES
 
@@ -24,6 +24,12 @@ VECTOR_TYPES = ("sensor_msgs/msg/JointState", "std_msgs/msg/Float32MultiArray", 
 MARKER_TYPE = "std_msgs/msg/String"
 MARKERS = ("start", "success", "failure", "discard")
 """What a marker may say."""
+
+LARGEST = 1e30
+"""No number of an action or outcome is as large as this."""
+
+HEAD = 16
+"""Bytes of a message that hold its stamp."""
 
 DAMAGED = -1
 """Stands for the stamp of a message that cannot be read."""
@@ -97,7 +103,12 @@ def check_topics(bag: Bag, mapping: Mapping, sources: tuple[str, ...] = ()) -> N
     for what, (topic, types) in [*needed.items(), *derived]:
         found = bag.topics.get(topic)
         if found is None:
-            raise ConfigError(f"{bag.path}: {what} is mapped to {topic}, which is not there; its topics are {there}")
+            hint = (
+                "; say episodes: {by: markers}, gaps or length for a bag without outcomes" if what == "outcome" else ""
+            )
+            raise ConfigError(
+                f"{bag.path}: {what} is mapped to {topic}, which is not there; its topics are {there}{hint}"
+            )
         if types and found.type not in types:
             raise ConfigError(
                 f"{bag.path}: {what} is mapped to {topic}, which is {found.type}, not {' or '.join(types)}; "
@@ -105,28 +116,32 @@ def check_topics(bag: Bag, mapping: Mapping, sources: tuple[str, ...] = ()) -> N
             )
 
 
-def survey(bag: Bag, mapping: Mapping) -> Survey:
-    """Reads the whole bag once, as far as it is whole."""
+def survey(bag: Bag, mapping: Mapping, sources: tuple[str, ...] = ()) -> Survey:
+    """Reads the whole bag once, as far as it is whole; of topics that nobody maps, only when messages came.
+
+    Args:
+        bag: The bag.
+        mapping: What its topics mean.
+        sources: Topics that actions are derived from.
+    """
     topics, names = set(bag.topics), mapping.topics
     kinds: dict[str, tuple[str, ...]] = {names.outcome: VECTOR_TYPES[:1], names.marker: (MARKER_TYPE,)}
     kinds |= {names.action: VECTOR_TYPES} if mapping.recorded else {}
     used = {topic for topic, types in kinds.items() if topic in topics and bag.topics[topic].type in types}
     columns = {topic: tuple(array("q") for _ in range(4)) for topic in topics}
     values: dict[str, list[Any]] = {topic: [] for topic in used}
-    stamp_at: dict[str, int | None] = {}
+    mapped = {names.image, *used, *sources}
+    # Other topics may be of types that nobody has the definition of.
+    stamp_at = {topic: bag.stamp_at(topic) if topic in mapped else None for topic in topics}
     broken: Counter[str] = Counter()
-    for topic in topics:
-        try:
-            stamp_at[topic] = bag.stamp_at(topic)
-        except DatasetError:  # a type of somebody's own, in a topic that nobody maps
-            stamp_at[topic] = None
+    need = {topic: ALL if topic in used else HEAD if topic in mapped else 0 for topic in topics}
     order, tears = 0, []
-    for file, part in zip(bag.files, bag.parts(topics, whole=used), strict=True):
+    for file, part in zip(bag.files, bag.parts(topics, need.__getitem__), strict=True):
         for topic, received, data in part:
             order += 1
             at = stamp_at[topic]
             stamp = 0 if at is None else _stamp(data, at)
-            if stamp is None or len(data) < 4:
+            if stamp is None or (topic in mapped and len(data) < 4):
                 broken[topic] += 1
                 stamp = DAMAGED
             if topic in used:
@@ -162,7 +177,7 @@ def _stamp(data: Buffer, at: int) -> int | None:
 def _value(bag: Bag, topic: str, data: Buffer, mapping: Mapping, broken: Counter[str]) -> Any:
     """What the message says; of a damaged one nothing that could be taken for something."""
     marker, outcome = topic == mapping.topics.marker, topic == mapping.topics.outcome
-    names = OUTCOME_NAMES if outcome else mapping.action_names
+    names = OUTCOME_NAMES if outcome else () if marker else mapping.action_names
     try:
         message = bag.deserialise(topic, data)
         if marker:
@@ -172,7 +187,7 @@ def _value(bag: Bag, topic: str, data: Buffer, mapping: Mapping, broken: Counter
         else:
             place = {name: i for i, name in enumerate(message.name)}
             found = np.asarray(message.position, np.float64)[[place[name] for name in names]]
-        if found.shape == (len(names),) and np.isfinite(found).all():
+        if found.shape == (len(names),) and (np.abs(found) < LARGEST).all():
             return found
     except (DatasetError, AttributeError, KeyError, IndexError):
         pass

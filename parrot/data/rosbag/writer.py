@@ -120,7 +120,7 @@ class BagWriter:
             self._settling = threading.Thread(target=_settle, args=(self._file,), daemon=True)
             self._settling.start()
 
-    def end_episode(self) -> None:
+    def sync(self) -> None:
         """Makes what was written so far survive a kill and a power cut.
 
         Raises:
@@ -129,13 +129,20 @@ class BagWriter:
         with disk_errors(self.path):
             self._file.sync()
         self._kept = self._file.size
+
+    def end_episode(self) -> None:
+        """Makes the episode survive a kill and a power cut; a new file begins if this one is large enough.
+
+        Raises:
+            RunError: the disk is full.
+        """
+        self.sync()
         self.episodes += 1
         if self.episodes % self.split == 0 or self._file.size >= self.split_bytes:
             self._next_file()
 
     def _next_file(self) -> None:
-        with disk_errors(self.path):
-            self._file.sync()
+        self.sync()
         self._complete_file()
         self._new_file()
 

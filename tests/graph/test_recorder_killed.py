@@ -1,0 +1,135 @@
+"""SIGKILL of the recorder at random moments: what it has called kept is in the bag once it is recovered.
+
+    PARROT_KILLS=50 python -m pytest tests/graph/test_recorder_killed.py -s --timeout 900
+
+kills it 50 times and says how many episodes that were.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+from graph_tools import Running, Spy, World, wait_for
+from rclpy.client import Client
+from rosbags.highlevel import AnyReader
+from std_srvs.srv import Trigger
+
+from parrot.data.rosbag.writer import recover
+from parrot.nodes import topics
+from parrot.spaces import EPISODE_STEPS
+
+KILLS = int(os.environ.get("PARROT_KILLS", "6"))
+"""Half of them while outcomes end the episodes, half while services do."""
+
+SEED = int(os.environ.get("PARROT_KILLS_SEED", "0"))
+SAFE = re.compile(r"safe: episodes kept: (\d+) \((\d+) success, (\d+) failure\)")
+
+
+def start(world: World, bag: Path, name: str) -> Running:
+    running = world.start(
+        "-m", "parrot.nodes.recorder_node", "--ros-args", "-p", f"bag:={bag}", "-p", "split_episodes:=3",
+        "-r", f"__node:={name}",        "--log-level", f"{name}:=debug",
+    )  # fmt: skip
+    wait_for(lambda: "recording to" in running.output, what="the recorder")
+    return running
+
+
+def claimed(running: Running) -> tuple[int, int]:
+    """Episodes, and those with success, that the recorder had called kept when it was killed."""
+    found = SAFE.findall(running.output)
+    return (int(found[-1][0]), int(found[-1][1])) if found else (0, 0)
+
+
+def read(bag: Path) -> list[tuple[str, object]]:
+    """Topic and message, in order."""
+    if not (bag / "metadata.yaml").is_file():
+        return []
+    with AnyReader([bag]) as reader:
+        return [(c.topic, reader.deserialize(raw, c.msgtype)) for c, _, raw in reader.messages()]
+
+
+def episodes(bag: Path) -> list[tuple[bool, int]]:
+    """For each episode in the bag, success and how many of its steps have image, action and outcome."""
+    stamps = {topic: set() for topic in ("/camera/image", "/action")}
+    outcomes = {}
+    for topic, message in read(bag):
+        stamp = message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
+        if topic in stamps:
+            stamps[topic].add(stamp)
+        elif topic == "/outcome":
+            outcomes[stamp] = message.position
+    found, steps = [], 0
+    for stamp, (_, success, terminated, truncated, _) in sorted(outcomes.items()):
+        steps += all(stamp in known for known in stamps.values())
+        if terminated or truncated:
+            found.append((bool(success), steps))
+            steps = 0
+    return found
+
+
+def test_no_episode_that_was_called_kept_is_lost_when_outcomes_end_them(world: World, spy: Spy):
+    rng = random.Random(SEED)
+    world.node("sim_node", policy="scripted", task="collect", terminate_on_success=False)
+    spy.wait(lambda: spy.vectors[topics.OUTCOME], what="the simulator")
+    total = 0
+    for round_ in range(KILLS // 2):
+        bag = world.folder / f"bag{round_}"
+        running = start(world, bag, "recorder_node")
+        time.sleep(rng.uniform(0, 2.5))
+        running.kill()
+        kept, successes = claimed(running)
+        recover(bag)
+        found = episodes(bag)
+        assert len(found) >= kept
+        assert sum(success for success, _ in found[:kept]) == successes
+        # The recorder came in the midst of the first; all others are whole.
+        assert all(steps == EPISODE_STEPS for _, steps in found[1:kept]), found
+        total += kept
+    print(f"\n{KILLS // 2} kills, {total} episodes called kept, none lost")
+    assert total > 0
+
+
+def test_no_episode_that_was_called_kept_is_lost_when_services_end_them(world: World, spy: Spy):
+    rng = random.Random(SEED + 1)
+    image = np.zeros((48, 48, 3), np.uint8)
+    total = stamp = 0
+
+    def mark(client: Client, running: Running) -> bool:
+        """Whether the recorder answered before it was killed."""
+        future = client.call_async(Trigger.Request())
+        while not future.done() and running.process.poll() is None:
+            spy.executor.spin_once(timeout_sec=0.05)
+        return future.done() and future.result().success
+
+    for round_ in range(KILLS - KILLS // 2):
+        bag = world.folder / f"bag{round_}"
+        # Each has a name of its own: a dead one's services are there for a while.
+        name = f"recorder{round_}"
+        running = start(world, bag, name)
+        begin, success = (spy.node.create_client(Trigger, f"{name}/{m}") for m in ("start", "success"))
+        for client in (begin, success):
+            spy.wait(client.service_is_ready, what="the recorder's services")
+        timer = threading.Timer(rng.uniform(0, 1.0), running.process.kill)
+        timer.start()
+        kept = 0
+        while mark(begin, running):
+            stamp += 1
+            spy.show(stamp, image)
+            if not mark(success, running):
+                break
+            kept += 1
+        timer.join()
+        running.process.wait(10)
+        recover(bag)
+        found = [message.data for topic, message in read(bag) if topic == "/marker"]
+        assert found.count("success") >= kept
+        assert found[: 2 * kept] == ["start", "success"] * kept
+        total += kept
+    print(f"\n{KILLS - KILLS // 2} kills, {total} episodes called kept, none lost")
+    assert total > 0
