@@ -35,7 +35,7 @@ REPEAT = 2.0
 """Seconds between two complaints about the same kind of message."""
 
 RECORDERS = {"recorder_node", "rosbag2_recorder", "deploy_node"}
-"""Names of the nodes that must miss nothing: those that record, ours and `ros2 bag record`, and deploy_node, which counts."""
+"""Names of the nodes that must miss nothing: ours that record or count, and `ros2 bag record`'s."""
 
 RECORDER_TIMEOUT = 30.0
 """Seconds that the loop waits for a recorder which was promised."""

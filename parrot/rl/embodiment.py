@@ -47,5 +47,9 @@ def embodiment_of(robot: str | Path, renderer: str) -> Embodiment:
         ConfigError: there is no such robot.
     """
     config = load_robot(str(robot))
-    camera = json.loads(json.dumps(asdict(load_scene().camera))) if renderer == RENDERER else None
+    if renderer == RENDERER:
+        camera = json.loads(json.dumps(asdict(load_scene().camera)))
+    else:
+        crop = config.camera.crop if config.camera else None
+        camera = {"crop": None if crop is None else list(crop)}
     return Embodiment(config.name, renderer, camera, asdict(config.action_scale), config.control_hz)
