@@ -13,6 +13,7 @@ DATA_FOLDERS = ("launch", "config", "sim", "models")
 NODES = (
     "sim_node", "prior_node", "rl_node", "recorder_node", "teleop_node",
     "camera_node", "arm_node", "operator_node", "emulated_arm_node",
+    "policy_node", "deploy_node",
 )  # fmt: skip
 
 package_xml = ElementTree.parse(Path(__file__).resolve().parent / "package.xml")

@@ -13,7 +13,7 @@ from launch_ros.parameter_descriptions import ParameterValue
 PARAMETERS = str(Path(__file__).resolve().parent.parent / "config" / "nodes.yaml")
 
 RENDERER = "pybullet-tiny"
-"""Noted in the bag; a test holds it against the simulator."""
+"""Noted in run and bag; a test holds it against the simulator."""
 
 ARGUMENTS = [
     # name, default, description; the defaults of a run's settings are those of parrot.rl.settings, which a test holds
@@ -97,7 +97,9 @@ def generate_launch_description() -> LaunchDescription:
     for parameters in (learner, world, prior):
         parameters["recorded"] = argument("record", bool)
     bag: dict[str, Any] = {name: argument(name) for name in ("bag", "task", "robot")}
-    bag["renderer"] = RENDERER
+    # A real camera's pictures and the simulator's must not be taken for each other.
+    drawn = PythonExpression([f"'{RENDERER}' if '", LaunchConfiguration("simulate"), "' == 'true' else 'camera'"])
+    learner["renderer"] = bag["renderer"] = ParameterValue(drawn, value_type=str)
     with_prior = IfCondition(PythonExpression(["'", LaunchConfiguration("algo"), "' != 'sac'"]))
     return LaunchDescription(
         [

@@ -13,10 +13,11 @@ from parrot.sim.registration import register
 if TYPE_CHECKING:
     from parrot.prior import load_prior
     from parrot.rl import LatentActionWrapper
+    from parrot.rl.policy import load_policy
 
-__all__ = ["LatentActionWrapper", "__version__", "load_prior"]
+__all__ = ["LatentActionWrapper", "__version__", "load_policy", "load_prior"]
 
-LAZY = {"load_prior": "parrot.prior", "LatentActionWrapper": "parrot.rl"}
+LAZY = {"load_prior": "parrot.prior", "LatentActionWrapper": "parrot.rl", "load_policy": "parrot.rl.policy"}
 
 
 register()

@@ -24,6 +24,9 @@ __all__ = ["GROUPS", "main"]
 GROUPS = {
     "launch": "parrot.commands.launch",
     "train": "parrot.commands.rl",
+    "export": "parrot.commands.export",
+    "deploy": "parrot.commands.deploy",
+    "reward": "parrot.commands.reward",
     "data": "parrot.commands.data",
     "prior": "parrot.commands.prior",
     "sim": "parrot.commands.sim",

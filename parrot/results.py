@@ -1,9 +1,10 @@
-"""Result files: a CSV in which every row says which commit and which seed made it."""
+"""Results: CSV files in which every row says which commit and which seed made it, and how sure a success rate is."""
 
 from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from parrot.durable import write_text
 from parrot.errors import ConfigError
 from parrot.provenance import commit
 
-__all__ = ["write_results"]
+__all__ = ["wilson", "write_results"]
 
 
 def write_results(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -30,3 +31,16 @@ def write_results(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     here = commit()
     writer.writerows({"commit": here, **row} for row in rows)
     write_text(path, text.getvalue())
+
+
+def wilson(successes: int, trials: int) -> tuple[float, float]:
+    """Wilson's 95% interval of a success rate; trials above 0.
+
+    Example:
+        >>> [round(end, 3) for end in wilson(15, 20)]
+        [0.531, 0.888]
+    """
+    z = 1.96
+    middle = (successes + z * z / 2) / (trials + z * z)
+    reach = z * math.sqrt(successes * (trials - successes) / trials + z * z / 4) / (trials + z * z)
+    return max(0.0, middle - reach), min(1.0, middle + reach)

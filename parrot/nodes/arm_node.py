@@ -57,7 +57,7 @@ class ArmNodeConfig:
     successes: Annotated[int, Range(0, 2**31 - 1)] = 0
     """Episodes that end in success after which it ends, however many fail; 0: `episodes` says."""
     recorded: bool = False
-    """Wait for recorder_node, or `ros2 bag record`, before the first image, so that the bag lacks nothing."""
+    """Wait for recorder_node, `ros2 bag record` or deploy_node before the arm moves, so that they miss nothing."""
     action_timeout: Annotated[float, Range(0.05, 60.0)] = 2.0
     """Seconds after its image at which an action is too late: the arm stays, and the episode ends. The first one of an
     episode, before which learners save and sum up, may take ten times as long."""
@@ -150,6 +150,8 @@ class ArmNode(ManagedNode[ArmNodeConfig]):
             self.repeat(now)
         elif self.broken and self.state != "blank":
             self.conclude(False, True)
+        elif not self.recorder_hears(self.images, self.outcomes):
+            self.health.count("periods without the recorder")
         elif self.reset.phase != "ready":
             if not self.reset.step():
                 self.repeat(now)
@@ -169,7 +171,7 @@ class ArmNode(ManagedNode[ArmNodeConfig]):
     def show(self, now: float) -> None:
         """Publishes the newest observation, if there is a new one: the next step begins."""
         assert self.link is not None
-        if self.newest is None or self.newest[0] == self.stamp or not self.recorder_hears(self.images, self.outcomes):
+        if self.newest is None or self.newest[0] == self.stamp:
             self.health.count("periods without a new picture")
             self.repeat(now)
             return

@@ -34,8 +34,8 @@ IDLE = 0.1
 REPEAT = 2.0
 """Seconds between two complaints about the same kind of message."""
 
-RECORDERS = {"recorder_node", "rosbag2_recorder"}
-"""Names of the nodes that record: ours, and `ros2 bag record`'s."""
+RECORDERS = {"recorder_node", "rosbag2_recorder", "deploy_node"}
+"""Names of the nodes that must miss nothing: ours that record or count, and `ros2 bag record`'s."""
 
 RECORDER_TIMEOUT = 30.0
 """Seconds that the loop waits for a recorder which was promised."""

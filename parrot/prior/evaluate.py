@@ -6,7 +6,6 @@ and the seed alone, not on how many run together.
 
 from __future__ import annotations
 
-import math
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 
 from parrot.prior.base import Prior
 from parrot.prior.weights import load_prior
+from parrot.results import wilson
 from parrot.sim.env import ManipulationEnv
 from parrot.spaces import ACTION_DIM, EPISODE_STEPS, to_chw
 
@@ -72,11 +72,8 @@ class Rate:
     def of(cls, outcomes: Sequence[Outcome], task: str) -> Rate:
         """The rates of these outcomes, which share a policy."""
         n, k = len(outcomes), sum(outcome.lifted for outcome in outcomes)
-        z = 1.96
-        middle = (k + z * z / 2) / (n + z * z)
-        reach = z * math.sqrt(k * (n - k) / n + z * z / 4) / (n + z * z)
         success = sum(outcome.success for outcome in outcomes) / n
-        low, high = max(0.0, middle - reach), min(1.0, middle + reach)
+        low, high = wilson(k, n)
         return cls(outcomes[0].policy, task, n, k / n, round(low, 4), round(high, 4), success)
 
 

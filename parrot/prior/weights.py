@@ -17,7 +17,7 @@ from parrot.prior.flow import FlowPrior
 from parrot.prior.presets import PriorConfig
 from parrot.resources import share
 
-__all__ = ["FORMAT", "load_prior", "save_prior", "shipped_prior"]
+__all__ = ["FORMAT", "build_prior", "load_prior", "save_prior", "shipped_prior"]
 
 FORMAT = "parrot-prior-1"
 """What the metadata of a prior's file calls itself."""
@@ -51,6 +51,15 @@ def load_prior(path: Path | str | None = None, robot: str | None = None) -> Prio
             f"{path}: this prior was trained on robot {card['robot']!r}, not {robot!r}; "
             f"train one with `parrot prior train` on data of {robot!r}"
         )
+    return build_prior(config, card, tensors, path)
+
+
+def build_prior(config: dict[str, Any], card: dict[str, Any], tensors: dict[str, Any], path: Path) -> FlowPrior:
+    """The prior of that configuration with those weights, every one of them, in eval mode.
+
+    Raises:
+        WeightsError: they do not fit each other; `path` is where they come from.
+    """
     try:
         prior = FlowPrior(PriorConfig(**config))
         prior.load_state_dict(tensors)

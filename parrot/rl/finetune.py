@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from parrot.errors import SpaceError
 from parrot.rl.algorithms import start_of
 from parrot.rl.checkpoint import load_checkpoint
-from parrot.rl.learner import HELD, LearnerProcess, LearnerSpec, allowed
+from parrot.rl.learner import LearnerProcess, LearnerSpec, acting, allowed
 from parrot.rl.report import Curves, write_report
 from parrot.rl.run_folder import EpisodeRow, RunFolder
 from parrot.rl.sac import Actor
@@ -290,8 +290,7 @@ class FineTuning:
     def _load_actor(self) -> None:
         """Takes what the learner saved last."""
         if found := load_checkpoint(self.folder.checkpoint):
-            state = found[0]
-            self._actor.load(state, HELD if any(name.startswith(HELD) for name in state) else "")
+            self._actor.load(found[0], acting(found[0]))
 
     @property
     def _candidates(self) -> int:
@@ -299,7 +298,7 @@ class FineTuning:
         c = self.config.sac
         if self._phase == "train":
             return c.candidates if self._updates >= c.candidates_after else 1
-        return c.candidates if c.candidates > 1 else 0
+        return c.evaluation_candidates
 
     def _release(self) -> None:
         if self.learner:

@@ -31,7 +31,7 @@ from parrot.rl.replay import Replay
 from parrot.rl.sac import Actor, Agent
 from parrot.rl.shared import SharedBlock
 
-__all__ = ["HELD", "Learner", "LearnerProcess", "LearnerSpec", "maker"]
+__all__ = ["HELD", "Learner", "LearnerProcess", "LearnerSpec", "acting", "maker"]
 
 HELD = "held."
 """Prefix of the weights that act while a new agent is learning, in a checkpoint."""
@@ -136,6 +136,11 @@ class Learner:
     @property
     def _holding(self) -> bool:
         return self.agent.born > 0 and self.agent.age < self.agent.config.restart_hold
+
+
+def acting(state: dict[str, Tensor]) -> str:
+    """Prefix of the weights in a checkpoint that shall act, for `Actor.load`."""
+    return HELD if any(name.startswith(HELD) for name in state) else ""
 
 
 def maker(config: SACConfig, start: Start) -> Callable[[int, int], Agent]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import gymnasium
@@ -11,12 +11,14 @@ import numpy as np
 from parrot.prior.base import Prior
 from parrot.prior.weights import load_prior
 from parrot.rl.finetune import FineTuning, Status
+from parrot.rl.policy import Policy
 from parrot.rl.settings import FineTuneConfig
+from parrot.rl.trials import Trial, TrialFolder
 from parrot.rl.wrapper import LatentActionWrapper
 from parrot.sim.env import ManipulationEnv
 from parrot.spaces import Outcome
 
-__all__ = ["fine_tune", "run_loop"]
+__all__ = ["fine_tune", "run_loop", "run_trials"]
 
 
 def fine_tune(config: FineTuneConfig, run_dir: Path, on_episode: Callable[[Status], None] | None = None) -> FineTuning:
@@ -61,7 +63,7 @@ def run_loop(
     """
     world = LatentActionWrapper(env, prior) if prior is not None else env
     # A resumed run goes on with other scenes than those it has seen.
-    seed = int(np.random.SeedSequence([tuning.config.seed, len(tuning.folder.rows)]).generate_state(1)[0])
+    seed = _going_on(tuning.config.seed, len(tuning.folder.rows))
     while not tuning.done:
         image, _ = world.reset(seed=seed)
         seed, step, done = None, 0, False  # type: ignore[assignment]
@@ -73,3 +75,37 @@ def run_loop(
             step, done = step + 1, outcome.done
         if on_episode:
             on_episode(tuning.status())
+
+
+def run_trials(policy: Policy, folder: TrialFolder, robot: str, seed: int) -> Iterator[Trial]:
+    """Runs the policy in a simulated world until the folder has all its trials; yields each.
+
+    Args:
+        policy: what acts; it learns nothing.
+        folder: where the trials go; its task is run.
+        robot: name or YAML file of the robot.
+        seed: of the scenes.
+
+    Raises:
+        ConfigError: the task or the robot is unknown.
+        RunError: the disk is full.
+    """
+    env = ManipulationEnv(folder.about.task, robot, terminate_on_success=True)
+    period = 1.0 / env.world.robot.control_hz
+    # As sim_node's scenes: those of the seed, and others where trials go on.
+    first: int | None = _going_on(seed, len(folder.trials)) if folder.trials else seed
+    try:
+        while not folder.done:
+            image, info = env.reset(seed=first)
+            first, steps, done = None, 0, False
+            while not done:
+                image, _, terminated, truncated, info = env.step(policy.act(image))
+                steps, done = steps + 1, terminated or truncated
+            yield folder.add(bool(info["success"]), steps, steps * period, steps * period)
+    finally:
+        env.close()
+
+
+def _going_on(seed: int, episodes: int) -> int:
+    """Seed of the scenes after so many episodes."""
+    return int(np.random.SeedSequence([seed, episodes]).generate_state(1)[0])

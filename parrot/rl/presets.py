@@ -111,6 +111,11 @@ class SACConfig:
     log_std_min: float = -5.0
     """Lower bound of the logarithm of the policy's standard deviation, soft."""
 
+    @property
+    def evaluation_candidates(self) -> int:
+        """Latents from which the critics choose where nothing is explored; 0: the policy's mean is taken."""
+        return self.candidates if self.candidates > 1 else 0
+
 
 def paper(**changes: Any) -> SACConfig:
     """Table 1 and Figure 9 to the letter."""

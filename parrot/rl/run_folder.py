@@ -23,7 +23,7 @@ from parrot.errors import RunError
 from parrot.provenance import provenance
 from parrot.rl.settings import FineTuneConfig
 
-__all__ = ["EpisodeRow", "RunFolder"]
+__all__ = ["EpisodeRow", "RunFolder", "read_rows"]
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,6 @@ class RunFolder:
 
     def _open_csv(self) -> list[EpisodeRow]:
         path = self.path / "episodes.csv"
-        names = [f.name for f in fields(EpisodeRow)]
         with disk_errors(path):
             # Unbuffered: a line is in the kernel's hands, and so survives a kill, once it is written.
             self._csv = open(path, "a+b", buffering=0)  # noqa: SIM115
@@ -171,13 +170,31 @@ class RunFolder:
             whole = text[: text.rfind(b"\n") + 1]
             self._csv.truncate(len(whole))  # a line that a full disk cut short
             if not whole:
-                self._csv.write(_line(names))
+                self._csv.write(_line([f.name for f in fields(EpisodeRow)]))
                 return []
-        lines = list(csv.DictReader(io.StringIO(whole.decode())))
-        if lines and list(lines[0]) != names:
-            raise RunError(f"{path} has the columns {', '.join(lines[0])}; another version of parrot made this run")
-        kinds = [int, str, int, float, int, float, int, float, int]
-        return [EpisodeRow(*(k(line[n]) for k, n in zip(kinds, names, strict=True))) for line in lines]
+        return _rows(path, whole)
+
+
+def read_rows(path: Path) -> list[EpisodeRow]:
+    """The finished episodes in a run's `episodes.csv`, whether or not the run is still going.
+
+    Raises:
+        RunError: there is no such file, or another version of parrot made it.
+    """
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise RunError(f"{path}: cannot be read ({error.strerror}); name the run_dir of a run") from error
+    return _rows(path, text[: text.rfind(b"\n") + 1])
+
+
+def _rows(path: Path, whole: bytes) -> list[EpisodeRow]:
+    names = [f.name for f in fields(EpisodeRow)]
+    lines = list(csv.DictReader(io.StringIO(whole.decode())))
+    if lines and list(lines[0]) != names:
+        raise RunError(f"{path} has the columns {', '.join(lines[0])}; another version of parrot made this run")
+    kinds = [int, str, int, float, int, float, int, float, int]
+    return [EpisodeRow(*(k(line[n]) for k, n in zip(kinds, names, strict=True))) for line in lines]
 
 
 def _line(values: Any) -> bytes:

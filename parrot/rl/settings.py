@@ -73,6 +73,19 @@ class FineTuneConfig:
         value["sac"] = {k: list(v) if isinstance(v, tuple) else v for k, v in value["sac"].items()}
         return value
 
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> FineTuneConfig:
+        """The inverse of `to_json`.
+
+        Raises:
+            ConfigError: a field is unknown or missing: another version of parrot wrote it.
+        """
+        try:
+            sac: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in value["sac"].items()}
+            return cls(**{**value, "sac": SACConfig(**sac)})
+        except (TypeError, KeyError, AttributeError) as error:
+            raise ConfigError(f"the run's settings were written by another version of parrot ({error})") from error
+
     def differences(self, there: dict[str, Any]) -> list[str]:
         """What keeps a run of configuration `there` (from `to_json`) from going on with this one."""
         here = self.to_json()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -104,7 +105,9 @@ def test_bags_of_the_simulator_say_what_drew_their_images(name):
 def test_the_parameter_file_names_only_parameters_that_there_are():
     from parrot.nodes.arm_node import ArmNodeConfig
     from parrot.nodes.camera_node import CameraNodeConfig
+    from parrot.nodes.deploy_node import DeployNodeConfig
     from parrot.nodes.emulated_arm_node import EmulatedArmNodeConfig
+    from parrot.nodes.policy_node import PolicyNodeConfig
     from parrot.nodes.prior_node import PriorNodeConfig
     from parrot.nodes.recorder_config import RecorderNodeConfig
     from parrot.nodes.rl_node import RLNodeConfig
@@ -119,6 +122,8 @@ def test_the_parameter_file_names_only_parameters_that_there_are():
         "camera_node": vars(CameraNodeConfig()),
         "arm_node": vars(ArmNodeConfig()),
         "emulated_arm_node": vars(EmulatedArmNodeConfig()),
+        "policy_node": vars(PolicyNodeConfig()),
+        "deploy_node": vars(DeployNodeConfig()),
     }
     written = yaml.safe_load((ROOT / "config" / "nodes.yaml").read_text())
     assert set(written) == set(known)
@@ -153,7 +158,15 @@ def test_the_arm_takes_the_place_of_the_simulator_and_nothing_else_changes():
     shared = set(graphs["sim"]) & set(graphs["real"])
     assert shared == {"prior_node", "rl_node", "recorder_node"}
     for name in shared:
-        assert graphs["sim"][name] == graphs["real"][name]
+        sim, arm = graphs["sim"][name], graphs["real"][name]
+        # A policy, a run and a bag must know a real camera's pictures from the simulator's.
+        drawn = [word.replace('"camera"', '"pybullet-tiny"') for word in arm.arguments if word.startswith("renderer:=")]
+        assert drawn == [word for word in sim.arguments if word.startswith("renderer:=")]
+        assert dataclasses.replace(arm, arguments=()) == dataclasses.replace(sim, arguments=())
+        words = [[word for word in node.arguments if not word.startswith("renderer:=")] for node in (sim, arm)]
+        assert words[0] == words[1]
+    assert 'renderer:="camera"' in graphs["real"]["rl_node"].arguments
+    assert 'renderer:="camera"' in graphs["real"]["recorder_node"].arguments
     # What world and learner agree on.
     sim, arm = graphs["sim"]["sim_node"].arguments, graphs["real"]["arm_node"].arguments
     for parameter in ('task:="grasp_can"', 'robot:="emulated"', "terminate_on_success:=true", "recorded:=true"):
@@ -197,6 +210,21 @@ def test_a_file_that_is_included_takes_this_ones_arguments_and_those_it_is_given
     assert plan_of(outer).nodes[0].arguments == ("outer", "given", "inner")
     assert plan_of(outer, "c:=mine").nodes[0].arguments == ("outer", "given", "mine")
     assert [argument.name for argument in declared(load(outer))] == ["a", "c"]
+
+
+def test_a_policy_is_deployed_by_the_same_nodes_in_simulation_and_on_an_arm():
+    given = ("policy:=p", "robot:=emulated", "task:=grasp_can", "trials:=3", "seed:=4", "out:=o")
+    graphs = {
+        name: {node.name: node.arguments for node in plan_of(find(f"{name}_deploy.launch.py"), *given).nodes}
+        for name in ("sim", "real")
+    }
+    assert set(graphs["sim"]) == {"sim_node", "policy_node", "deploy_node"}
+    assert set(graphs["real"]) - set(graphs["sim"]) == {"arm_node", "camera_node", "emulated_arm_node"}
+    assert graphs["sim"]["deploy_node"] == graphs["real"]["deploy_node"]
+    assert "recorded:=true" in graphs["sim"]["sim_node"]  # nothing moves before the policy is accepted
+    assert "recorded:=true" in graphs["real"]["arm_node"]
+    for name, renderer in (("sim", "pybullet-tiny"), ("real", "camera")):
+        assert f'renderer:="{renderer}"' in graphs[name]["policy_node"]
 
 
 def test_parameters_keep_their_type_whatever_the_text_looks_like():
