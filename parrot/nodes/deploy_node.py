@@ -87,12 +87,10 @@ class DeployNode(GraphNode[DeployNodeConfig]):
         self.heard_at = time.monotonic()
         self.finished = self.folder.done
         if not self.finished:
-            self.listen(Image, topics.IMAGE, self.on_image)
+            # A world that was told to wait begins when all that it says is heard.
+            self.listen(Image, topics.IMAGE, lambda _: self.health.count("images"))
+            self.listen(JointState, topics.ACTION_EXECUTED, lambda _: self.health.count("actions"))
             self.listen(JointState, topics.OUTCOME, self.on_outcome)
-
-    def on_image(self, message: Image) -> None:
-        """An image: the world is there."""
-        self.health.count("images")
 
     def on_outcome(self, message: JointState) -> None:
         """Counts a step, and at its last one the trial."""
