@@ -88,9 +88,13 @@ class DeployNode(GraphNode[DeployNodeConfig]):
         self.finished = self.folder.done
         if not self.finished:
             # A world that was told to wait begins when all that it says is heard.
-            self.listen(Image, topics.IMAGE, lambda _: self.health.count("images"))
-            self.listen(JointState, topics.ACTION_EXECUTED, lambda _: self.health.count("actions"))
+            self.listen(Image, topics.IMAGE, self.witness)
+            self.listen(JointState, topics.ACTION_EXECUTED, self.witness)
             self.listen(JointState, topics.OUTCOME, self.on_outcome)
+
+    def witness(self, message: Image | JointState) -> None:
+        """What is not counted trial by trial."""
+        self.health.count("messages")
 
     def on_outcome(self, message: JointState) -> None:
         """Counts a step, and at its last one the trial."""
