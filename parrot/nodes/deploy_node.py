@@ -87,12 +87,14 @@ class DeployNode(GraphNode[DeployNodeConfig]):
         self.heard_at = time.monotonic()
         self.finished = self.folder.done
         if not self.finished:
-            self.listen(Image, topics.IMAGE, self.on_image)
+            # A world that was told to wait begins when all that it says is heard.
+            self.listen(Image, topics.IMAGE, self.witness)
+            self.listen(JointState, topics.ACTION_EXECUTED, self.witness)
             self.listen(JointState, topics.OUTCOME, self.on_outcome)
 
-    def on_image(self, message: Image) -> None:
-        """An image: the world is there."""
-        self.health.count("images")
+    def witness(self, message: Image | JointState) -> None:
+        """What is not counted trial by trial."""
+        self.health.count("messages")
 
     def on_outcome(self, message: JointState) -> None:
         """Counts a step, and at its last one the trial."""

@@ -56,6 +56,7 @@ def test_three_trials_in_simulation_are_those_of_the_same_policy_in_process(worl
     running = world.launch("sim_deploy.launch.py", *words, "trials:=3")
     assert running.wait(100) == 0, running.output
     assert "Traceback" not in running.output, running.output
+    assert "no recorder" not in running.output, running.output
     rows = trials_in(out)
     assert [row["trial"] for row in rows] == ["1", "2", "3"]
     assert "success in " in running.output and "of 3 trials" in running.output, running.output
