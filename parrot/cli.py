@@ -26,6 +26,7 @@ GROUPS = {
     "train": "parrot.commands.rl",
     "data": "parrot.commands.data",
     "prior": "parrot.commands.prior",
+    "reward": "parrot.commands.reward",
     "sim": "parrot.commands.sim",
     "experiment": "parrot.commands.experiment",
     "bench": "parrot.commands.bench",
