@@ -16,6 +16,9 @@ from parrot.rl.reward.train import FROM_MANIFEST
 
 __all__ = ["evaluate"]
 
+CHUNK = 4096
+"""Images that are in memory together."""
+
 
 def evaluate(classifier: RewardClassifier, dataset: Dataset, allow: Collection[str] = ()) -> Figures:
     """Its figures on all episodes of the dataset.
@@ -33,5 +36,6 @@ def evaluate(classifier: RewardClassifier, dataset: Dataset, allow: Collection[s
                 f"give data like those, or measure it all the same with `--allow {name}`"
             )
     labels = label(dataset)
-    logits = classifier.logits(dataset.images(slice(None)))
+    chunks = [np.arange(i, min(i + CHUNK, dataset.steps)) for i in range(0, dataset.steps, CHUNK)]
+    logits = np.concatenate([classifier.logits(dataset.images(chunk)) for chunk in chunks])
     return measure(logits, labels, np.arange(len(dataset)), classifier.threshold)

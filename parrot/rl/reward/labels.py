@@ -85,6 +85,6 @@ def open_dataset(paths: Sequence[Path], allow: Collection[str] = ()) -> Dataset:
     for path in paths:
         if path.suffix in BAGS or (path / "metadata.yaml").is_file() or any(path.glob("*.mcap")):
             raise DatasetError(
-                f"{path} is a bag; make a dataset of it with `parrot data from-bags {path} --out DATASET --keep-failures`"
+                f"{path} is a bag; make a dataset of it: `parrot data from-bags {path} --out DATASET --keep-failures`"
             )
     return Dataset.open(paths, allow)
