@@ -50,8 +50,12 @@ def generate_launch_description() -> LaunchDescription:
         DeclareLaunchArgument(
             "reward",
             default_value=emulated("topic", "operator"),
-            choices=["operator", "topic"],
-            description="Who says that the task is done: the operator (operator_node, service), or the topic success.",
+            choices=["operator", "topic", "classifier"],
+            description="Who says that the task is done: the operator (operator_node, service), the topic success, "
+            "or an image classifier.",
+        ),
+        DeclareLaunchArgument(
+            "classifier", default_value="", description="File of `parrot reward train`, with reward:=classifier."
         ),
         DeclareLaunchArgument(
             "scene",
@@ -85,7 +89,7 @@ def generate_launch_description() -> LaunchDescription:
             description="Who may find the graph: LOCALHOST, or SUBNET for other machines too.",
         ),
     ]
-    arm = {name: argument(name) for name in ("robot", "task", "reward", "scene")}
+    arm = {name: argument(name) for name in ("robot", "task", "reward", "classifier", "scene")}
     arm.update(terminate_on_success=argument("terminate_on_success", bool), recorded=argument("record", bool))
     arm.update(episodes=argument("stop_after", int), successes=argument("stop_after_successes", int))
     hardware = {name: argument(name) for name in ("robot", "task", "operator")} | {"seed": argument("seed", int)}

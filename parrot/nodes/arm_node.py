@@ -21,6 +21,7 @@ from parrot.nodes import topics
 from parrot.nodes.arm_reset import ArmReset
 from parrot.nodes.base import run
 from parrot.nodes.driver_link import DriverLink
+from parrot.nodes.judge import Judge, make_judge
 from parrot.nodes.lifecycle import ManagedNode
 from parrot.nodes.messages import image_from, nanoseconds, time_message, vector_from, vector_message
 from parrot.nodes.operator import Operator
@@ -45,8 +46,11 @@ class ArmNodeConfig:
     """The robot, a name in config/robots or the path of a YAML file: limits, driver, home and control rate."""
     task: str = ""
     """The task, for the log; the objects are on the table."""
-    reward: Literal["operator", "topic"] = "operator"
-    """Who says that the task is done: the operator (key s of operator_node, service), or the topic `success`."""
+    reward: Literal["operator", "topic", "classifier"] = "operator"
+    """Who says that the task is done: the operator (key s of operator_node, service), the topic `success`, or an image
+    classifier. The operator is heard in any case."""
+    classifier: str = ""
+    """With reward `classifier`: the file that `parrot reward train` wrote."""
     scene: Literal["operator", "service", "none"] = "operator"
     """Who sets the table between episodes: the operator (then key r, or service `scene_ready`); the service
     `reset_scene`; or nobody, and the next episode begins at once."""
@@ -87,8 +91,12 @@ class ArmNode(ManagedNode[ArmNodeConfig]):
 
         Raises:
             ConfigError: the robot is not known, or lacks a driver, or its driver's messages are missing.
+            WeightsError: there is no such classifier, or it is for another robot.
         """
         config, robot = self.config, load_robot(self.config.robot)
+        self.judge: Judge | None = (
+            make_judge(config.classifier, robot.name, self.health) if config.reward == "classifier" else None
+        )
         self.period = 1 / robot.control_hz
         self.link = DriverLink(self, robot)
         self.operator = Operator(self, self, config.reward == "topic")
@@ -157,7 +165,7 @@ class ArmNode(ManagedNode[ArmNodeConfig]):
                 self.repeat(now)
         elif self.state == "acted":
             if now - self.acted_at >= self.period / 2:
-                self.conclude(*self.operator.verdict())
+                self.conclude(*self.verdict())
                 if self.reset.phase == "ready":
                     self.show(now)
         elif self.state == "shown":
@@ -225,6 +233,14 @@ class ArmNode(ManagedNode[ArmNodeConfig]):
         self.latencies.append(self.acted_at - self.shown_at)
         self.executed.publish(vector_message(ACTION_NAMES, done, self.stamp))
 
+    def verdict(self) -> tuple[bool, bool]:
+        """Whether the step has met the objective, and whether the episode is given up."""
+        success, failed = self.operator.verdict()
+        if self.judge is not None:
+            fresh = self.newest is not None and self.newest[0] > self.stamp and self.newest[2] > self.acted_at
+            success |= self.judge.sees_success(image_from(self.newest[1]) if self.newest and fresh else None)
+        return success and not failed, failed
+
     def conclude(self, success: bool, failed: bool) -> None:
         """Publishes the outcome of the step; after an episode's last one the reset begins."""
         terminated = success and self.config.terminate_on_success
@@ -240,6 +256,8 @@ class ArmNode(ManagedNode[ArmNodeConfig]):
             self.successes += success
             self.health.count("episodes")
             self.reset.begin()
+            if self.judge is not None:
+                self.judge.forget()
             wanted, found = self.config.episodes, self.episodes
             if self.config.successes:
                 wanted, found = self.config.successes, self.successes

@@ -1,8 +1,8 @@
 """The person beside the arm, as services and topics: is it done, is the table set, stop, go on.
 
 Who says that the task is done (paper, section 5: a reward of 1 when the objective is met) is the parameter `reward`:
-`operator` by service or word; `topic` by a node that publishes `success` all the time, as the emulated arm and a
-classifier do. Service, word and teleop_node's marker are heard in either case.
+`operator` by service or word; `topic` by a node that publishes `success` all the time, as the emulated arm does;
+`classifier` by pictures (`parrot.nodes.judge`). Service, word and teleop_node's marker are heard in either case.
 """
 
 from __future__ import annotations
