@@ -29,7 +29,6 @@ GROUPS = {
     "reward": "parrot.commands.reward",
     "data": "parrot.commands.data",
     "prior": "parrot.commands.prior",
-    "reward": "parrot.commands.reward",
     "sim": "parrot.commands.sim",
     "experiment": "parrot.commands.experiment",
     "bench": "parrot.commands.bench",
