@@ -52,6 +52,7 @@ class ArmSpy(Spy):
         """When joint states were heard, and the arm's joints."""
         self.policy: Callable[[int], np.ndarray] | None = None
         self.answered = 0
+        self.action = np.zeros(len(ACTION_NAMES))
         driver = ROBOT.driver
         self.node.create_subscription(JointTrajectory, driver.command, self._command, 1000)
         self.node.create_subscription(JointState, driver.joint_states, self._joints, 1000)
@@ -73,9 +74,12 @@ class ArmSpy(Spy):
 
     def _answer(self, message: Image) -> None:
         stamp = nanoseconds(message.header.stamp)
-        if self.policy is not None and stamp != self.answered:
-            self.answered = stamp
-            self.publishers[topics.ACTION].publish(vector_message(ACTION_NAMES, self.policy(stamp), stamp))
+        if self.policy is None:
+            return
+        if stamp != self.answered:
+            self.answered, self.action = stamp, self.policy(stamp)
+        # An image that comes again has not been answered: the first action may go out before arm_node can hear it.
+        self.publishers[topics.ACTION].publish(vector_message(ACTION_NAMES, self.action, stamp))
 
     def forget(self) -> None:
         super().forget()
