@@ -20,7 +20,7 @@ PATH="$PWD/.venv/bin:$PATH"
 step() { printf '\n== %s\n' "$*"; }
 
 mkdir -p "$out"
-if [ ! -d "$out/demonstrations" ]; then
+if [ ! -f "$out/bag/metadata.yaml" ]; then
     step "record $demonstrations successful demonstrations through the driver"
     parrot launch real_collect.launch.py robot:=emulated task:=collect "successes:=$demonstrations" "bag:=$out/bag"
 fi
