@@ -154,7 +154,7 @@ def test_entry_points_lead_to_functions():
     scripts = [entry for entry in metadata.distribution("parrot").entry_points if entry.group == "console_scripts"]
     nodes = {
         "sim_node", "prior_node", "rl_node", "recorder_node", "teleop_node",
-        "camera_node", "arm_node", "operator_node", "emulated_arm_node",
+        "camera_node", "arm_node", "operator_node", "emulated_arm_node", "policy_node", "deploy_node",
     }  # fmt: skip
     assert {entry.name for entry in scripts} == {"parrot", *nodes}
     for entry in scripts:
