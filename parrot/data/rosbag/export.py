@@ -8,17 +8,11 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator
-from functools import cache
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
-from rosbags.typesys import Stores, get_typestore
-from rosbags.typesys.store import Typestore
 
 from parrot.data.dataset import Dataset
 from parrot.data.episode import Episode
+from parrot.data.rosbag.serialize import image_bytes, string_bytes, vector_bytes
 from parrot.data.rosbag.writer import BagWriter
 from parrot.errors import ConfigError, DatasetError
 from parrot.spaces import ACTION_NAMES, EPISODE_STEPS, OUTCOME_NAMES, Outcome
@@ -122,45 +116,10 @@ def _about(dataset: Dataset, rate: float) -> dict[str, str]:
 
 def _messages(episode: Episode, start: int, rate: float) -> Iterator[tuple[str, int, bytes]]:
     """Topic, time of receipt and bytes of each message of an episode that begins at `start`, ns."""
-    types, about = _store().types, {"task": episode.task, "seed": episode.seed, "success": episode.success}
-    yield EPISODE, start - APART, _encode(types[TOPICS[EPISODE]](data=json.dumps(about)))
+    about = {"task": episode.task, "seed": episode.seed, "success": episode.success}
+    yield EPISODE, start - APART, string_bytes(json.dumps(about))
     for outcome, image, action in zip(_outcomes(episode), episode.images, episode.actions, strict=True):
         stamp = start + round(outcome.step * 1e9 / rate)
-        yield IMAGE, stamp, _image(image, stamp)
-        yield ACTION, stamp + APART, _vector(ACTION_NAMES, action, stamp)
-        yield OUTCOME, stamp + 2 * APART, _vector(OUTCOME_NAMES, outcome.to_vector(), stamp)
-
-
-def _image(image: NDArray[np.uint8], stamp: int) -> bytes:
-    rows, columns, channels = image.shape
-    return _encode(
-        _store().types["sensor_msgs/msg/Image"](
-            header=_header(stamp, _FRAME), height=rows, width=columns, encoding="rgb8", is_bigendian=0,
-            step=columns * channels, data=np.ascontiguousarray(image).reshape(-1),
-        )
-    )  # fmt: skip
-
-
-def _vector(names: tuple[str, ...], values: NDArray[np.floating] | list[float], stamp: int) -> bytes:
-    empty = np.zeros(0)
-    return _encode(
-        _store().types["sensor_msgs/msg/JointState"](
-            header=_header(stamp, ""), name=list(names), position=np.asarray(values, np.float64), velocity=empty,
-            effort=empty,
-        )
-    )  # fmt: skip
-
-
-def _header(stamp: int, frame: str) -> Any:
-    types = _store().types
-    time = types["builtin_interfaces/msg/Time"](sec=stamp // 1_000_000_000, nanosec=stamp % 1_000_000_000)
-    return types["std_msgs/msg/Header"](stamp=time, frame_id=frame)
-
-
-def _encode(message: Any) -> bytes:
-    return bytes(_store().serialize_cdr(message, message.__msgtype__))
-
-
-@cache
-def _store() -> Typestore:
-    return get_typestore(Stores.ROS2_JAZZY)
+        yield IMAGE, stamp, image_bytes(image, stamp, _FRAME)
+        yield ACTION, stamp + APART, vector_bytes(ACTION_NAMES, action, stamp)
+        yield OUTCOME, stamp + 2 * APART, vector_bytes(OUTCOME_NAMES, outcome.to_vector(), stamp)
