@@ -7,7 +7,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from parrot.durable import write_bytes
@@ -16,11 +15,14 @@ from parrot.prior.base import Prior
 from parrot.prior.flow import FlowPrior
 from parrot.prior.presets import PriorConfig
 from parrot.resources import share
+from parrot.weights_file import read_weights
 
 __all__ = ["FORMAT", "build_prior", "load_prior", "save_prior", "shipped_prior"]
 
 FORMAT = "parrot-prior-1"
 """What the metadata of a prior's file calls itself."""
+
+REMEDY = "give a file made by `parrot prior train`"
 
 
 def save_prior(prior: FlowPrior, path: Path | str) -> None:
@@ -90,19 +92,9 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     Raises:
         WeightsError: the file is missing, truncated or foreign.
     """
-    if not path.is_file():
-        raise WeightsError(f"{path}: there is no such prior; give a file made by `parrot prior train`")
-    try:
-        with safe_open(path, framework="pt") as file:
-            meta = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(
-            f"{path}: not a whole safetensors file ({error}); copy it again or give a file made by `parrot prior train`"
-        ) from error
+    meta, tensors = read_weights(path, "prior", REMEDY)
     if meta.get("format") != FORMAT:
         raise WeightsError(
-            f"{path}: holds no prior of this version (format {meta.get('format')!r}, expected {FORMAT!r}); "
-            "give a file made by `parrot prior train`"
+            f"{path}: holds no prior of this version (format {meta.get('format')!r}, expected {FORMAT!r}); {REMEDY}"
         )
     return json.loads(meta["config"]), json.loads(meta["card"]), tensors

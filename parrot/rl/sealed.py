@@ -12,12 +12,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from parrot.durable import write_bytes
 from parrot.errors import WeightsError
+from parrot.weights_file import read_weights
 
 __all__ = ["file_digest", "read_sealed", "write_sealed"]
 
@@ -53,14 +53,7 @@ def read_sealed(path: Path, kind: str, maker: str) -> tuple[dict[str, Any], dict
         WeightsError: the file is missing, damaged, of another kind or of a version that this parrot does not know.
     """
     remedy = f"give a file made by `{maker}`"
-    if not path.is_file():
-        raise WeightsError(f"{path}: there is no such file; {remedy}")
-    try:
-        with safe_open(path, framework="pt") as file:
-            meta = file.metadata() or {}
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{path}: not a whole safetensors file ({error}); copy it again or {remedy}") from error
+    meta, weights = read_weights(path, "file", remedy)
     if (found := meta.get("format")) != kind:
         raise WeightsError(f"{path}: has format {found!r}, this parrot reads {kind!r}; {remedy} of this version")
     digest = _digest(kind, meta.get("card", ""), weights)

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
@@ -19,6 +18,7 @@ from parrot.durable import write_bytes
 from parrot.errors import ConfigError, WeightsError
 from parrot.prior.encoder import make_encoder
 from parrot.spaces import check_image, to_chw
+from parrot.weights_file import read_weights
 
 __all__ = ["CONFIRMATIONS", "ClassifierConfig", "RewardClassifier"]
 
@@ -139,14 +139,7 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     Raises:
         WeightsError: the file is missing, truncated or foreign.
     """
-    if not path.is_file():
-        raise WeightsError(f"{path}: there is no such classifier; {REMEDY}")
-    try:
-        with safe_open(path, framework="pt") as file:
-            meta = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{path}: not a whole safetensors file ({error}); copy it again or {REMEDY}") from error
+    meta, tensors = read_weights(path, "classifier", REMEDY)
     if meta.get("format") != FORMAT:
         raise WeightsError(
             f"{path}: holds no classifier of this version (format {meta.get('format')!r}, expected {FORMAT!r}); "
