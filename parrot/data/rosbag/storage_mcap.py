@@ -20,21 +20,31 @@ import lz4.frame
 import yaml
 from backports import zstd
 
-from parrot.data.rosbag.mcap import LIBRARY
+from parrot.data.rosbag.mcap import (
+    CHANNEL,
+    CHUNK,
+    DATA_END,
+    FOOTER,
+    HEAD,
+    LIBRARY,
+    MAGIC,
+    MESSAGE,
+    METADATA,
+    METADATA_INDEX,
+    SCHEMA,
+)
 from parrot.data.rosbag.storage import BagTopic, Buffer, Damage, Need
 from parrot.errors import DatasetError
 
 __all__ = ["McapFile"]
 
-MAGIC = b"\x89MCAP0\r\n"
 FOOTER_BYTES = 37
 """The footer's record and the magic that ends the file."""
 
-HEADER, FOOTER, SCHEMA, CHANNEL, MESSAGE, CHUNK, METADATA, METADATA_INDEX = 1, 2, 3, 4, 5, 6, 12, 13
 AHEAD = 3
 """Chunks that are read ahead; rosbag2 makes them of about a megabyte."""
 
-LAST_KIND, OWN_KIND = 15, 128
+LAST_KIND, OWN_KIND = DATA_END, 128
 """The last kind of record that the specification knows, and the first that is free for applications."""
 
 LARGEST = 1 << 32
@@ -46,7 +56,6 @@ LATEST = 1 << 63
 _UNREADABLE = (ValueError, TypeError, AttributeError, OverflowError, MemoryError, struct.error, yaml.YAMLError)
 """What comes of taking bytes for what they are not."""
 
-_RECORD = struct.Struct("<BQ")
 _MESSAGE = struct.Struct("<HIQQ")
 _CHUNK = struct.Struct("<QQQI")
 _U16, _U32, _U64 = struct.Struct("<H"), struct.Struct("<I"), struct.Struct("<Q")
@@ -106,8 +115,8 @@ class McapFile:
                 self._learn(kind, body)
                 if kind == METADATA_INDEX:
                     offset, length = _U64.unpack_from(body)[0], _U64.unpack_from(body, 8)[0]
-                    file.seek(offset + _RECORD.size)
-                    self._learn(METADATA, memoryview(file.read(max(length - _RECORD.size, 0))))
+                    file.seek(offset + HEAD.size)
+                    self._learn(METADATA, memoryview(file.read(max(length - HEAD.size, 0))))
         return bool(self.topics)
 
     def _learn(self, kind: int, body: Buffer) -> None:
@@ -165,14 +174,14 @@ class McapFile:
         with ThreadPoolExecutor(2) as pool:
             try:
                 while self.damage is None:
-                    kind, length = _RECORD.unpack_from(data, at) if at + _RECORD.size <= self.size else (0, LARGEST)
-                    end = at + _RECORD.size + length
+                    kind, length = HEAD.unpack_from(data, at) if at + HEAD.size <= self.size else (0, LARGEST)
+                    end = at + HEAD.size + length
                     if length >= LARGEST or end > self.size:
                         self.damage = Damage(self.path, at, "ends within a record")
                     elif kind == 0 or LAST_KIND < kind < OWN_KIND:
                         self.damage = Damage(self.path, at, f"has a record of the unknown kind {kind}")
                     elif kind == CHUNK:
-                        waiting.append((at, pool.submit(_chunk, data[at + _RECORD.size : end])))
+                        waiting.append((at, pool.submit(_chunk, data[at + HEAD.size : end])))
                     elif kind in (SCHEMA, CHANNEL, MESSAGE, METADATA):
                         whole: Future[memoryview] = Future()
                         whole.set_result(data[at:end])
@@ -246,10 +255,10 @@ def _records(data: memoryview) -> Iterator[tuple[int, memoryview]]:
     """
     at, size = 0, len(data)
     while at < size:
-        if at + _RECORD.size > size:
+        if at + HEAD.size > size:
             raise ValueError("a record is cut off")
-        kind, length = _RECORD.unpack_from(data, at)
-        at += _RECORD.size
+        kind, length = HEAD.unpack_from(data, at)
+        at += HEAD.size
         if at + length > size or (kind == MESSAGE and length < _MESSAGE.size):
             raise ValueError("a record has a wrong length")
         yield kind, data[at : at + length]
