@@ -5,6 +5,7 @@ Each worker computes the gradient of its share of the batch; the mean of all mov
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -38,6 +39,8 @@ class Workers:
             return cls()
         if not dist.is_initialized():
             dist.init_process_group("nccl" if cuda else "gloo")
+            # Left to the interpreter's end, Gloo's threads abort a process that has finished its work.
+            atexit.register(_leave)
         return cls(dist.get_rank(), dist.get_world_size(), int(os.environ.get("LOCAL_RANK", "0")))
 
     @property
@@ -62,3 +65,9 @@ class Workers:
             gradient.copy_(flat[at : at + gradient.numel()].view_as(gradient))
             at += gradient.numel()
         return float(flat[at].double() + flat[at + 1].double())
+
+
+def _leave() -> None:
+    """Ends the group, unless somebody has."""
+    if dist.is_initialized():
+        dist.destroy_process_group()

@@ -91,7 +91,7 @@ def test_demonstrations_by_keyboard_reach_the_bag(world: World, spy: Spy, typist
     spy.spin(1.0)
     assert not spy.vectors[topics.ACTION]  # nobody has pressed anything: the simulator waits
     typist.type("w")
-    spy.wait(lambda: spy.vectors[topics.OUTCOME], what="a step")
+    spy.wait(lambda: spy.vectors[topics.OUTCOME] and actions(spy), what="a step")
     assert actions(spy)[0][1] == [1, 0, 0, 0, 0, 0, 0]
     typist.type("\r")  # success
     spy.wait(lambda: "episodes kept: 1 (1 success, 0 failure)" in typist.said, what="the recorder's answer")

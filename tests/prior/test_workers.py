@@ -24,7 +24,7 @@ from parrot.prior.train import Trainer
 torch.set_num_threads(1)
 trainer = Trainer(Dataset.open([Path(sys.argv[1])]), PLAIN, Path(sys.argv[2]), device="cpu")
 trainer.run()
-print(f"worker {trainer.workers.rank}: {sum(float(p.double().sum()) for p in trainer.prior.parameters())!r}")
+print(f"worker {trainer.workers.rank}: {sum(float(p.detach().double().sum()) for p in trainer.prior.parameters())!r}")
 """
 
 
