@@ -33,6 +33,12 @@ def generate_launch_description() -> LaunchDescription:
                 "task", default_value="grasp_cap", description="The task; a word for what is taught."
             ),
             DeclareLaunchArgument("algo", default_value="parrot", description="parrot, or sac for comparison."),
+            DeclareLaunchArgument(
+                "preset",
+                default_value="arm",
+                choices=["fast", "arm", "paper"],
+                description="Hyper-parameters: arm learns more from each step than fast, for it has the time; paper.",
+            ),
             DeclareLaunchArgument("seed", default_value="0", description="Seed of the learner."),
             DeclareLaunchArgument(
                 "run_dir", default_value=run, description="Folder that the run leaves; the same folder goes on."

@@ -27,7 +27,7 @@ ARGUMENTS = [
     ("solved_success", "0.96", "Training ends early at this success rate of the exploring policy."),
     ("eval_before", "50", "Episodes at the start that act by random latents: they measure the prior."),
     ("eval_after", "50", "Episodes at the end that act by the trained policy without exploring."),
-    ("preset", "fast", "Hyper-parameters: fast, for two CPU cores; paper, for Table 1 and Figure 9."),
+    ("preset", "fast", "Hyper-parameters: fast, for two CPU cores; arm, for real time; paper, Table 1."),
     ("changes", "", "Changes to the preset, FIELD=VALUE separated by semicolons."),
 ]
 
@@ -53,7 +53,7 @@ def node(name: str, parameters: dict[str, Any], **options: Any) -> Node:
 def generate_launch_description() -> LaunchDescription:
     """The graph: sim_node, prior_node unless algo:=sac, rl_node, and recorder_node if record:=true."""
     run = ["runs/", LaunchConfiguration("task"), "-", LaunchConfiguration("algo"), "-seed", LaunchConfiguration("seed")]
-    choices = {"algo": ["parrot", "sac"], "preset": ["fast", "paper"]}
+    choices = {"algo": ["parrot", "sac"], "preset": ["fast", "arm", "paper"]}
     declared = [
         DeclareLaunchArgument(name, default_value=default, description=description, choices=choices.get(name))
         for name, default, description in ARGUMENTS

@@ -44,8 +44,9 @@ class Gate:
     def __init__(self, limits: Limits, kinematics: Kinematics) -> None:
         self.limits, self._arm = limits, kinematics
         self.lower, self.upper = np.array(limits.lower), np.array(limits.upper)
-        self.joint_lower = kinematics.lower + limits.joint_margin
-        self.joint_upper = kinematics.upper - limits.joint_margin
+        ranges = np.array(limits.joints)
+        self.joint_lower = np.maximum(kinematics.lower + limits.joint_margin, ranges[:, 0])
+        self.joint_upper = np.minimum(kinematics.upper - limits.joint_margin, ranges[:, 1])
         self.joint_speed = np.minimum(limits.joint_speed, kinematics.speed)
 
     def place(self, joints: Vector) -> Place:

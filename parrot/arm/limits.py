@@ -66,6 +66,8 @@ class Limits:
     """rad/s of each joint."""
     joint_margin: float
     """rad from the joints' limits."""
+    joints: tuple[tuple[float, float], ...]
+    """rad, the range of each joint (J,), infinite where only the URDF's holds."""
     singularity: float
     """Smallest singular value of the Jacobian."""
     watchdog: int
@@ -93,6 +95,10 @@ class Limits:
                 raise ConfigError(
                     f"workspace {axis} from {low!r} to {high!r}: give two numbers in [-{far}, {far}], the lower first"
                 )
+        if not isinstance(self.joints, tuple) or not all(map(_range, self.joints)):
+            raise ConfigError(
+                f"safety limit joints is {self.joints!r}; it cannot be switched off: give ranges, lower end first"
+            )
         if (
             len(self.gripper) != 2
             or not all(map(_number, self.gripper))
@@ -129,6 +135,7 @@ class Limits:
                 linear_speed=safety.speed.linear,
                 angular_speed=safety.speed.angular,
                 joint_speed=safety.speed.joint,
+                joints=_ranges(safety.joints, robot.arm_joints),
                 **{name: getattr(safety, name) for name in _SAME},
             )
         except ConfigError as error:
@@ -148,6 +155,22 @@ _SAME = (
     "gripper",
 )
 """Fields that `safety:` calls by the same name."""
+
+
+def _ranges(given: dict[str, tuple[float, float]], names: tuple[str, ...]) -> tuple[tuple[float, float], ...]:
+    """The range of each joint (J,), from those that the YAML names."""
+    for name, found in given.items():
+        if name not in names:
+            raise ConfigError(f"safety limit joints names {name!r}; the arm's joints are {', '.join(names)}")
+        if not _range(found) or not all(map(_number, found)):
+            raise ConfigError(f"safety limit joints: {name} is {found!r}; give two numbers, rad, the lower first")
+    return tuple((given[name][0], given[name][1]) if name in given else (-math.inf, math.inf) for name in names)
+
+
+def _range(value: object) -> bool:
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        return False
+    return all(isinstance(end, int | float) for end in value) and value[0] < value[1]
 
 
 def _number(value: object) -> bool:

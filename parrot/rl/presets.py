@@ -1,4 +1,4 @@
-"""Every hyper-parameter of the latent RL, and its two presets: the paper's Table 1, and one for two CPU cores."""
+"""Every hyper-parameter of the latent RL, and its presets: the paper's Table 1, one for two CPU cores, one for arms."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from parrot.errors import ConfigError
 
-__all__ = ["PRESETS", "SACConfig", "fast", "paper", "preset"]
+__all__ = ["PRESETS", "SACConfig", "arm", "fast", "paper", "preset"]
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,12 @@ def fast(**changes: Any) -> SACConfig:
     return replace(base, **changes)
 
 
-PRESETS = {"paper": paper, "fast": fast}
+def arm(**changes: Any) -> SACConfig:
+    """`fast` where steps take real time: as many updates as steps, which a core manages at 10 Hz."""
+    return fast(**{"updates_per_step": 1.0, **changes})
+
+
+PRESETS = {"paper": paper, "fast": fast, "arm": arm}
 
 
 def preset(name: str, **changes: Any) -> SACConfig:

@@ -42,6 +42,8 @@ class SafetyConfig:
     speed: SpeedCaps = field(default_factory=SpeedCaps)
     joint_margin: float = 0.05
     """Radians that each joint keeps from its limits in the URDF."""
+    joints: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """Ranges (rad) that joints keep to inside the URDF's, by name: they keep a wrist from turning over."""
     singularity: float = 0.02
     """The Jacobian's smallest singular value (metres, radians) never falls below."""
     watchdog: int = 3

@@ -68,10 +68,12 @@ def audit(command, limits, kinematics, lower, upper, share=1.0):
         broken.append("angular speed")
     out = beyond_box(limits, p1, r1) > np.maximum(beyond_box(limits, p0, r0), 1.01e-4)
     broken += ["position"] * bool(out[:3].any()) + ["orientation"] * bool(out[3:].any())
-    margin = limits.joint_margin
+    lowest, highest = np.array(limits.joints).T
+    lowest = np.maximum(lowest, lower + limits.joint_margin)
+    highest = np.minimum(highest, upper - limits.joint_margin)
 
     def over(joints):
-        return np.maximum(lower + margin - joints, joints - upper + margin)
+        return np.maximum(lowest - joints, joints - highest)
 
     if (over(q) > np.maximum(over(here), 0) + 1e-9).any():
         broken.append("joint margin")

@@ -180,6 +180,10 @@ CASES = {
         pushed([0, 1, 0, 0, 0, 0, 0], 12, kinematics=near_a_joints_limit),
         without(joint_upper=INFINITE),
     ),
+    "range of a joint": (
+        pushed([0, 0, 0, 0, 1, 0, 0], 6, with_(joints=((-9, 9),) * 4 + ((0.9, 1.1), (-9, 9)))),
+        without(joint_upper=INFINITE, joint_lower=-INFINITE),
+    ),
     "singularity": (pushed([1, 0, 1, 0, 0, 0, 0], 10, with_(singularity=0.1)), without(singularity=0)),
     "inverse kinematics that jumps": (
         pushed([1, 0, 0, 0, 0, 1, 0], 4, kinematics=jumping),
