@@ -148,6 +148,7 @@ def test_the_arm_takes_the_place_of_the_simulator_and_nothing_else_changes():
         "record:=true",
         "task:=grasp_can",
         "seed:=3",
+        "preset:=fast",
     )
     graphs = {
         name: {node.name: node for node in plan_of(find(f"{name}_finetune.launch.py"), *same).nodes}
@@ -166,6 +167,8 @@ def test_the_arm_takes_the_place_of_the_simulator_and_nothing_else_changes():
         words = [[word for word in node.arguments if not word.startswith("renderer:=")] for node in (sim, arm)]
         assert words[0] == words[1]
     assert 'renderer:="camera"' in graphs["real"]["rl_node"].arguments
+    learner = {node.name: node for node in plan_of(find("real_finetune.launch.py")).nodes}["rl_node"]
+    assert 'preset:="arm"' in learner.arguments  # unless told otherwise: steps take real time
     assert 'renderer:="camera"' in graphs["real"]["recorder_node"].arguments
     # What world and learner agree on.
     sim, arm = graphs["sim"]["sim_node"].arguments, graphs["real"]["arm_node"].arguments
