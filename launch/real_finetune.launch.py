@@ -32,7 +32,7 @@ def generate_launch_description() -> LaunchDescription:
             DeclareLaunchArgument(
                 "task", default_value="grasp_cap", description="The task; a word for what is taught."
             ),
-            DeclareLaunchArgument("algo", default_value="parrot", description="parrot, or sac for comparison."),
+            DeclareLaunchArgument("algo", default_value="parrot", description="parrot, or a comparison."),
             DeclareLaunchArgument(
                 "preset",
                 default_value="arm",

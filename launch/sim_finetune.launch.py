@@ -15,11 +15,17 @@ PARAMETERS = str(Path(__file__).resolve().parent.parent / "config" / "nodes.yaml
 RENDERER = "pybullet-tiny"
 """Noted in run and bag; a test holds it against the simulator."""
 
+ALGORITHMS = ["parrot", "sac"]
+"""All values of algo; a test holds them against parrot.rl.algorithms, and the next ones, too."""
+
+DECODED = ["parrot"]
+"""Those whose actions prior_node decodes, one for each image."""
+
 ARGUMENTS = [
     # name, default, description; the defaults of a run's settings are those of parrot.rl.settings, which a test holds
     ("task", "grasp_cap", "The task; `parrot tasks` lists all."),
-    ("algo", "parrot", "parrot: act in the latent space of the prior; sac: raw actions, no prior, for comparison."),
-    ("prior", "", "A prior made by `parrot prior train`; empty: the one that comes with parrot."),
+    ("algo", "parrot", "parrot: act in the latent space of the prior; others: comparisons, see docs/baselines.md."),
+    ("prior", "", "Weights made by `parrot prior train`, of the kind of algo; empty: those that come with parrot."),
     ("robot", "xarm6", "The robot: a name in config/robots, or the path of a YAML file."),
     ("seed", "0", "Seed of the scenes and of the learner."),
     ("episodes", "6000", "Budget: training episodes."),
@@ -51,9 +57,9 @@ def node(name: str, parameters: dict[str, Any], **options: Any) -> Node:
 
 
 def generate_launch_description() -> LaunchDescription:
-    """The graph: sim_node, prior_node unless algo:=sac, rl_node, and recorder_node if record:=true."""
+    """The graph: sim_node, prior_node if algo acts through it, rl_node, and recorder_node if record:=true."""
     run = ["runs/", LaunchConfiguration("task"), "-", LaunchConfiguration("algo"), "-seed", LaunchConfiguration("seed")]
-    choices = {"algo": ["parrot", "sac"], "preset": ["fast", "arm", "paper"]}
+    choices = {"algo": ALGORITHMS, "preset": ["fast", "arm", "paper"]}
     declared = [
         DeclareLaunchArgument(name, default_value=default, description=description, choices=choices.get(name))
         for name, default, description in ARGUMENTS
@@ -100,7 +106,7 @@ def generate_launch_description() -> LaunchDescription:
     # A real camera's pictures and the simulator's must not be taken for each other.
     drawn = PythonExpression([f"'{RENDERER}' if '", LaunchConfiguration("simulate"), "' == 'true' else 'camera'"])
     learner["renderer"] = bag["renderer"] = ParameterValue(drawn, value_type=str)
-    with_prior = IfCondition(PythonExpression(["'", LaunchConfiguration("algo"), "' != 'sac'"]))
+    with_prior = IfCondition(PythonExpression(["'", LaunchConfiguration("algo"), f"' in {DECODED}"]))
     return LaunchDescription(
         [
             *declared,

@@ -18,7 +18,7 @@ from parrot.data.writer import EpisodeWriter
 from parrot.prior.control import controller_of
 from parrot.prior.encoder import native_bf16
 from parrot.prior.flow import FlowPrior
-from parrot.prior.presets import preset
+from parrot.prior.presets import PriorConfig, preset
 from parrot.prior.train import Trainer
 from parrot.spaces import ACTION_DIM, EPISODE_STEPS, IMAGE_SHAPE
 
@@ -56,7 +56,7 @@ def training(runs: int, seed: int, threads: int) -> Row:
     with tempfile.TemporaryDirectory() as folder:
         config = replace(preset("paper"), seed=seed)
         trainer = Trainer(noise_dataset(Path(folder, "data"), EPISODES, seed), config, Path(folder, "out"))
-        peer = ZukoPrior(config.model).to(trainer.device)
+        peer = ZukoPrior(flow_config("paper")).to(trainer.device)
         optimizer = torch.optim.Adam(peer.parameters(), lr=config.lr)
         batch = trainer.batches.at(0).to(trainer.device)
 
@@ -85,13 +85,20 @@ def training(runs: int, seed: int, threads: int) -> Row:
     )  # fmt: skip
 
 
+def flow_config(name: str) -> PriorConfig:
+    """The architecture of the flow in that preset."""
+    model = preset(name).model
+    assert isinstance(model, PriorConfig)
+    return model
+
+
 def decoding(runs: int, seed: int, kind: str = "paper") -> Row:
     """One action from one image and one latent, as a control loop asks for it."""
     from parrot.bench.zuko_peer import ZukoPrior
 
     torch.set_num_threads(1)
     torch.manual_seed(seed)
-    config, rng = preset(kind).model, np.random.default_rng(seed)
+    config, rng = flow_config(kind), np.random.default_rng(seed)
     prior = FlowPrior(config).eval()
     controller, peer = controller_of(prior), ZukoPrior(config).eval()
     image, z = rng.integers(0, 256, IMAGE_SHAPE, np.uint8), rng.standard_normal(ACTION_DIM).astype(np.float32)

@@ -30,7 +30,8 @@ def train(
     weights: tuple[float, ...] = (),
     convert: bool = False,
     allow: tuple[Literal["camera", "renderer", "robot", "control_hz"], ...] = (),
-    out: Path = Path("runs/prior"),
+    out: Path | None = None,
+    kind: str = "flow",
     preset: Literal["fast", "paper"] = "fast",
     minutes: float | None = None,
     steps: int | None = None,
@@ -41,7 +42,7 @@ def train(
     device: str | None = None,
     threads: int | None = None,
 ) -> None:
-    """Train a prior on datasets by maximum likelihood; the same command goes on where it was stopped.
+    """Train a prior, or what a comparison starts from, on datasets; the same command goes on where it was stopped.
 
     `torchrun --nproc-per-node N .venv/bin/parrot prior train …` shares each batch out to N GPUs, or processes.
 
@@ -51,7 +52,8 @@ def train(
             every step is equally likely.
         convert: Rescale the actions of datasets with another action scale to the scale of the first.
         allow: What the datasets may differ in although it changes what an image or an action means.
-        out: Folder of the training; prior.safetensors in it is usable at any time.
+        out: Folder of the training; prior.safetensors in it is usable at any time. Default: runs/prior, or runs/KIND.
+        kind: What to train: flow, the behavioral prior, or what a comparison starts from (docs/baselines.md).
         preset: fast, for two CPU cores, or paper, for the paper's architecture and schedule.
         minutes: Wall-clock budget over all parts; default: none.
         steps: Gradient steps; default: the preset's.
@@ -65,25 +67,32 @@ def train(
     """
     from rich.console import Console
 
+    from parrot.prior.base import Prior
     from parrot.prior.sources import Mix, Sources, source_table
     from parrot.prior.train import Trainer
 
     _use_threads(threads)
     given = {"minutes": minutes, "steps": steps, "batch": batch, "lr": lr, "init": str(init) if init else None}
-    config = _preset(preset, seed=seed, **{name: value for name, value in given.items() if value is not None})
+    config = _preset(preset, kind, seed=seed, **{name: value for name, value in given.items() if value is not None})
     sources = Sources.open(dataset, Mix(weights, convert, allow))
+    out = out or Path("runs", "prior" if kind == "flow" else kind)
     trainer = Trainer(sources, config, out, device)
     console = Console(quiet=not trainer.workers.first)
     for line in sources.conversions():
         console.print(line, soft_wrap=True)
     if trainer.step:
         console.print(f"{out}: going on from step {trainer.step:,}", soft_wrap=True)
-    with _bar(trainer, preset) as report:
+    with _bar(trainer, preset if kind == "flow" else f"{kind} {preset}") as report:
         trainer.run(report)
     if trainer.rows:
         if len(dataset) > 1:
             console.print(source_table(sources, trainer.rows[-1].by_source))
-        console.print(f"held-out log-likelihood {trainer.rows[-1].held_out_nats:.3f} nats a pair")
+        latest = trainer.rows[-1]
+        if isinstance(trainer.prior, Prior):
+            console.print(f"held-out log-likelihood {latest.held_out_nats:.3f} nats a pair")
+        else:
+            others = "".join(f", {name} {value:.4g}" for name, value in latest.measures.items())
+            console.print(f"held out: score {latest.held_out_nats:.3f}{others}")
     console.print(f"{out / 'prior.safetensors'}: trained for {trainer.step:,} steps", soft_wrap=True)
 
 
@@ -142,12 +151,12 @@ def show(
     from rich.console import Console
 
     from parrot.prior.show import draw, trace
-    from parrot.prior.weights import load_prior
+    from parrot.prior.weights import load_decoder
     from parrot.sim.env import ManipulationEnv
 
     if out.suffix.lower() not in (".png", ".pdf", ".svg"):
         raise ConfigError(f"--out {out}: pictures are written as .png, .pdf or .svg; choose such a name")
-    loaded = load_prior(prior, robot=robot)
+    loaded = load_decoder(prior, robot=robot)
     env = ManipulationEnv(task, robot, render_mode="rgb_array", render_size=480)
     try:
         learnt, uniform = (trace(env, policy, trajectories, seed) for policy in (loaded, None))
@@ -206,13 +215,13 @@ def compare(
     write_results(out, rows)
 
 
-def _preset(name: str, **changes: Any) -> TrainConfig:
+def _preset(name: str, kind: str = "flow", **changes: Any) -> TrainConfig:
     from parrot.prior.presets import preset
 
     for option in ("steps", "batch", "minutes", "lr"):
         if option in changes and changes[option] <= 0:
             raise ConfigError(f"--{option} {changes[option]}: must be above 0")
-    return replace(preset(name), **changes)
+    return replace(preset(name, kind), **changes)
 
 
 def _use_threads(threads: int | None) -> None:

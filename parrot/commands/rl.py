@@ -31,8 +31,8 @@ def train(
     Args:
         task: Name of the task, e.g. grasp_cap; `parrot tasks` lists them.
         run_dir: Folder of the run: configuration, curves, checkpoint, episodes, summary.
-        algo: `parrot` acts in the prior's latent space, `sac` in raw actions.
-        prior: Weights of the prior; by default the one that comes with parrot.
+        algo: `parrot` acts in the prior's latent space, `sac` in raw actions; docs/baselines.md lists all.
+        prior: Weights of the prior, or of what the comparison starts from; by default those that come with parrot.
         preset: Hyper-parameters: `fast` or `paper`.
         change: Changes to the preset, e.g. `n_step=5 batch_size=64`.
         episodes: Budget of training episodes.

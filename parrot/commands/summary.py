@@ -42,11 +42,13 @@ def summary(run_dir: tyro.conf.Positional[Path]) -> None:
     """
     from rich.console import Console
 
+    from parrot.rl.algorithms import algorithm
+
     found = read(run_dir)
-    prior = "the prior alone" if found["algo"] == "parrot" else "the untrained policy"
+    before = algorithm(found["algo"]).before
     lines = {
         "task": f"{found['task']}, {found['algo']}, seed {found['seed']}",
-        "success before": f"{rate(found['success_before'], found['episodes_before'])} ({prior})",
+        "success before": f"{rate(found['success_before'], found['episodes_before'])} ({before})",
         "success after": rate(found["success_after"], found["episodes_after"]),
         "learnt from": f"{found['episodes_train']:,} episodes in {found['seconds_training'] / 60:.1f} minutes",
         "learning curve": str(run_dir / "learning_curve.png"),

@@ -10,13 +10,12 @@ from numpy.typing import NDArray
 
 from parrot.durable import atomic_path
 from parrot.experiments.gather import Run
+from parrot.rl.algorithms import algorithm
 
 __all__ = ["WINDOW", "draw_curves", "rolling"]
 
 WINDOW = 50
 """Episodes over which success is averaged."""
-
-_STYLES = {"parrot": ("tab:blue", "in the latent space of the prior"), "sac": ("tab:gray", "raw actions (algo:=sac)")}
 
 
 def rolling(successes: Sequence[int], window: int = WINDOW) -> NDArray[np.float64]:
@@ -36,7 +35,8 @@ def draw_curves(runs: Sequence[Run], path: Path) -> None:
     axes = figure.add_subplot()
     named: set[str] = set()
     for run in runs:
-        colour, label = _STYLES.get(run.algo, ("tab:orange", run.algo))
+        about = algorithm(run.algo)
+        colour, label = about.colour, f"{about.label}: {about.title}"
         curve = rolling(run.successes)
         minutes = run.minutes[len(run.minutes) - len(curve) :]
         axes.plot(minutes, curve, color=colour, alpha=0.8, label=None if run.algo in named else label)

@@ -6,8 +6,9 @@ A class or argument which is not here is named in a ConfigError, never ignored.
 from __future__ import annotations
 
 import ast
+import operator
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -197,7 +198,7 @@ class ThisLaunchFileDir(Substitution):
 
 
 class PythonExpression(Substitution):
-    """The value of a Python expression: of literals, comparisons with == and !=, and X if COMPARISON else Y."""
+    """The value of a Python expression: comparisons of literals by ==, !=, in, not in, and X if COMPARISON else Y."""
 
     def __init__(self, expression: Some, **unknown: Any) -> None:
         reject(self, unknown)
@@ -221,17 +222,28 @@ class PythonExpression(Substitution):
             return str(_compared(tree))
         except (SyntaxError, ValueError) as error:
             raise ConfigError(
-                f"PythonExpression {written!r}: `parrot launch` knows only comparisons of literals with == and !=, and "
-                "choices by these; install ROS 2 and use `ros2 launch`"
+                f"PythonExpression {written!r}: `parrot launch` knows only comparisons of literals by ==, !=, in and "
+                "not in, and choices by these; install ROS 2 and use `ros2 launch`"
             ) from error
 
 
 def _compared(tree: ast.expr) -> bool:
     """The value of a comparison of two literals; ValueError, if it is something else."""
-    if not (isinstance(tree, ast.Compare) and [type(op) for op in tree.ops] in ([ast.Eq], [ast.NotEq])):
+    if not (isinstance(tree, ast.Compare) and len(tree.ops) == 1 and type(tree.ops[0]) in _COMPARISONS):
         raise ValueError(ast.dump(tree))
-    equal = ast.literal_eval(tree.left) == ast.literal_eval(tree.comparators[0])
-    return bool(equal == isinstance(tree.ops[0], ast.Eq))
+    left, right = ast.literal_eval(tree.left), ast.literal_eval(tree.comparators[0])
+    try:
+        return bool(_COMPARISONS[type(tree.ops[0])](left, right))
+    except TypeError as error:
+        raise ValueError(str(error)) from error
+
+
+_COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.In: lambda left, right: left in right,
+    ast.NotIn: lambda left, right: left not in right,
+}
 
 
 class IfCondition:

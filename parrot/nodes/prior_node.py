@@ -17,7 +17,7 @@ from parrot.nodes import topics
 from parrot.nodes.base import GraphNode, run
 from parrot.nodes.messages import image_from, nanoseconds, vector_from, vector_message
 from parrot.nodes.parameters import Range
-from parrot.prior import load_prior
+from parrot.prior import load_decoder
 from parrot.prior.control import controller_of
 from parrot.spaces import ACTION_NAMES, IMAGE_SHAPE, latent_names
 
@@ -52,7 +52,7 @@ class PriorNode(GraphNode[PriorNodeConfig]):
     def __init__(self) -> None:
         super().__init__()
         torch.set_num_threads(self.config.threads)
-        self.prior = load_prior(self.config.prior or None, self.config.robot)
+        self.prior = load_decoder(self.config.prior or None, self.config.robot)
         self.latent_names = latent_names(self.prior.latent_dim)
         self.controller = controller_of(self.prior)
         self.seen: OrderedDict[int, NDArray[np.float32]] = OrderedDict()

@@ -1,6 +1,7 @@
 """The learner in the graph: an image in, a latent out, and what came of it (paper, Algorithm 1).
 
-With `algo` `sac` there is no prior: the node publishes the action itself.
+Where `algo` acts by no decoder, or by one for a whole episode, there is no prior_node: the node publishes the action
+itself.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from parrot.nodes.exchange import Exchange
 from parrot.nodes.live import LiveTable
 from parrot.nodes.messages import image_from, nanoseconds, vector_from, vector_message
 from parrot.nodes.parameters import Range, declare
+from parrot.rl.algorithms import algorithm
 from parrot.rl.finetune import FineTuning
 from parrot.rl.settings import FineTuneConfig, sac_config
 from parrot.spaces import ACTION_NAMES, OUTCOME_NAMES, Outcome, latent_names
@@ -70,12 +72,12 @@ class RLNode(GraphNode[RLNodeConfig]):
         self.paused = False
         self.heard_at = self.progress_at = self.born = time.monotonic()
 
-        raw = self.run_config.algo == "sac"
-        self.names = ACTION_NAMES if raw else latent_names(self.tuning.latent_dim)
-        self.answers = self.create_publisher(JointState, topics.ACTION if raw else topics.LATENT, topics.LOOP)
+        self.acts = algorithm(self.run_config.algo).decoding != "step"
+        self.names = ACTION_NAMES if self.acts else latent_names(self.tuning.latent_dim)
+        self.answers = self.create_publisher(JointState, topics.ACTION if self.acts else topics.LATENT, topics.LOOP)
         self.listen(Image, topics.IMAGE, self.on_image)
         self.listen(JointState, topics.OUTCOME, self.on_outcome)
-        if not raw:
+        if not self.acts:
             self.listen(JointState, topics.ACTION, self.on_action)
         self.listen(DiagnosticArray, topics.DIAGNOSTICS, self.on_diagnostics, qos=10)
         self.create_service(Trigger, "save", self.guarded(self.on_save))
@@ -146,7 +148,7 @@ class RLNode(GraphNode[RLNodeConfig]):
             begin = time.monotonic()
             stamp, image = seen
             answer = self.tuning.act(image)
-            if self.run_config.algo == "sac":
+            if self.acts:
                 self.exchange.action(stamp, answer)
             self.said = vector_message(self.names, answer, stamp)
             self.answers.publish(self.said)

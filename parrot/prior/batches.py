@@ -25,7 +25,7 @@ from parrot.prior.presets import TrainConfig
 from parrot.prior.sources import Sources
 from parrot.spaces import IMAGE_SHAPE, to_chw
 
-__all__ = ["Batch", "Batches", "dequantise", "held_out_batch", "images_at_hand", "split_episodes"]
+__all__ = ["Batch", "Batches", "dequantise", "held_out_batch", "images_at_hand", "split_episodes", "windows"]
 
 _HELD_OUT_EPISODES = 500
 _HELD_OUT_PAIRS = 4096
@@ -38,12 +38,12 @@ MEMORY_SHARE = 0.5
 
 @dataclass(frozen=True)
 class Batch:
-    """State-action pairs as tensors."""
+    """State-action pairs as tensors, or the beginnings of episodes with all their actions."""
 
     image: Tensor
     """(B, 3, 48, 48) uint8, channels last in memory."""
     action: Tensor
-    """(B, 7) float32, dequantised."""
+    """(B, 7) float32, dequantised; or (B, horizon, 7)."""
     contrast: Tensor | None = None
     """(B, 1, 1, 1) float32: factor about mid-grey."""
     brightness: Tensor | None = None
@@ -121,7 +121,7 @@ def dequantise(
     the flow to chase, and executing the action clips it to the very value that was recorded.
 
     Args:
-        action: (B, 7) in [-1, 1].
+        action: (..., 7) in [-1, 1].
         inside: Deviation of the noise inside.
         bound: Deviation of the noise at the bounds.
         rng: Source of the noise.
@@ -131,13 +131,26 @@ def dequantise(
     return action + np.where(clipped, np.sign(action) * np.abs(noise) * np.float32(bound), noise * np.float32(inside))
 
 
+def windows(sources: Sources, steps: NDArray[np.int64], horizon: int) -> NDArray[np.float32]:
+    """The actions of those steps, (B, 7), or with a horizon above 1 those that follow, too: (B, horizon, 7).
+
+    After the end of its episode the arm stands still: zeros.
+    """
+    if horizon == 1:
+        return sources.actions[steps]
+    offsets = sources.dataset.offsets
+    stop = offsets[np.searchsorted(offsets, steps, side="right")][:, None]
+    places = steps[:, None] + np.arange(horizon)
+    return np.where((places < stop)[..., None], sources.actions[np.minimum(places, stop - 1)], np.float32(0))
+
+
 class Batches:
     """The training batches, by number; of each the part that one of several workers trains on."""
 
     def __init__(
-        self, sources: Sources, epochs: Epochs, config: TrainConfig, worker: int = 0, workers: int = 1
+        self, sources: Sources, epochs: Epochs, config: TrainConfig, worker: int = 0, workers: int = 1, horizon: int = 1
     ) -> None:
-        self.sources, self.epochs, self.config = sources, epochs, config
+        self.sources, self.epochs, self.config, self.horizon = sources, epochs, config, horizon
         self._part = slice(worker, None, workers)
         self._seed = (config.seed, 2, *((worker,) if worker else ()))
         self.images = images_at_hand(sources.dataset)
@@ -148,7 +161,7 @@ class Batches:
         rng = np.random.default_rng([*self._seed, step])
         index = self._index(step)[self._part]
         images = random_shift(self.images(index), config.shift, rng)
-        action = dequantise(self.sources.actions[index], config.dequantise, config.dequantise_bound, rng)
+        action = dequantise(windows(self.sources, index, self.horizon), config.dequantise, config.dequantise_bound, rng)
         contrast = brightness = None
         if config.jitter:
             scale = rng.uniform(-config.jitter, config.jitter, size=(2, len(index), 1, 1, 1)).astype(np.float32)
@@ -199,9 +212,9 @@ class Batches:
         return index
 
 
-def held_out_batch(sources: Sources, steps: NDArray[np.int64], config: TrainConfig) -> Batch:
-    """The pairs that the held-out likelihood of a dataset is measured on: the same at every call."""
+def held_out_batch(sources: Sources, steps: NDArray[np.int64], config: TrainConfig, horizon: int = 1) -> Batch:
+    """The examples that the held-out likelihood of a dataset is measured on: the same at every call."""
     index = steps[np.linspace(0, len(steps) - 1, min(len(steps), _HELD_OUT_PAIRS)).astype(np.int64)]
     rng = np.random.default_rng([config.seed, 3])
-    action = dequantise(sources.actions[index], config.dequantise, config.dequantise_bound, rng)
+    action = dequantise(windows(sources, index, horizon), config.dequantise, config.dequantise_bound, rng)
     return Batch(torch.from_numpy(to_chw(sources.dataset.images(index))), torch.from_numpy(action))

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from parrot.prior.base import Prior
+from parrot.prior.base import ActionDecoder
 from parrot.prior.coupling import AffineCoupling, Coupling, SplineCoupling
 from parrot.prior.flow import FlowPrior
 from parrot.prior.spline import MIN_BIN, MIN_SLOPE
@@ -25,7 +25,7 @@ Floats = NDArray[np.float32]
 
 
 class Controller:
-    """Any prior, one step at a time, with the weights that it has now.
+    """Any prior, or other decoder of actions, one step at a time, with the weights that it has now.
 
     Example:
         >>> controller = controller_of(parrot.load_prior())          # doctest: +SKIP
@@ -33,7 +33,7 @@ class Controller:
         >>> action = controller.act(z, seen)                         # doctest: +SKIP
     """
 
-    def __init__(self, prior: Prior) -> None:
+    def __init__(self, prior: ActionDecoder) -> None:
         self.prior = prior
 
     @torch.inference_mode()
@@ -80,7 +80,7 @@ class FlowController(Controller):
         return np.clip(x * self._std + self._mean, -1.0, 1.0)
 
 
-def controller_of(prior: Prior) -> Controller:
+def controller_of(prior: ActionDecoder) -> Controller:
     """The fastest controller for this prior, on the CPU."""
     return FlowController(prior) if isinstance(prior, FlowPrior) else Controller(prior)
 

@@ -18,8 +18,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from parrot.prior.base import Prior
-from parrot.prior.weights import load_prior
+from parrot.prior.base import ActionDecoder
+from parrot.prior.weights import load_decoder
 from parrot.results import wilson
 from parrot.sim.env import ManipulationEnv
 from parrot.spaces import ACTION_DIM, EPISODE_STEPS, to_chw
@@ -82,7 +82,9 @@ def scene_seed(seed: int, episode: int) -> int:
     return int(np.random.SeedSequence([seed, episode]).generate_state(1)[0])
 
 
-def act(prior: Prior | None, images: NDArray[np.uint8], noise: Sequence[np.random.Generator]) -> NDArray[np.float32]:
+def act(
+    prior: ActionDecoder | None, images: NDArray[np.uint8], noise: Sequence[np.random.Generator]
+) -> NDArray[np.float32]:
     """Actions (B, 7) in [-1, 1] for images (B, 48, 48, 3): random z through the prior, or uniform without one."""
     if prior is None:
         return np.stack([rng.uniform(-1.0, 1.0, ACTION_DIM) for rng in noise]).astype(np.float32)
@@ -93,7 +95,7 @@ def act(prior: Prior | None, images: NDArray[np.uint8], noise: Sequence[np.rando
 
 
 def run_episodes(
-    envs: Sequence[ManipulationEnv], prior: Prior | None, episodes: Sequence[int], seed: int
+    envs: Sequence[ManipulationEnv], prior: ActionDecoder | None, episodes: Sequence[int], seed: int
 ) -> Iterator[Outcome]:
     """Runs these episodes, as many at a time as there are environments."""
     for start in range(0, len(episodes), len(envs)):
@@ -139,7 +141,7 @@ def evaluate(
         WeightsError: the prior is missing, foreign or for another robot.
         ConfigError: a task or the robot is unknown.
     """
-    load_prior(prior, robot=robot)  # so that a bad file is an error here, and not in a process
+    load_decoder(prior, robot=robot)  # so that a bad file is an error here, and not in a process
     for task in tasks:
         ManipulationEnv(task, robot).close()
     jobs: list[tuple[Any, ...]] = []
@@ -182,4 +184,4 @@ def _portion(prior: Path | None, task: str, robot: str, numbers: list[int], seed
     envs = _envs.setdefault((task, robot), [])
     while len(envs) < len(numbers):
         envs.append(ManipulationEnv(task, robot))
-    return list(run_episodes(envs, load_prior(prior) if prior else None, numbers, seed))
+    return list(run_episodes(envs, load_decoder(prior) if prior else None, numbers, seed))

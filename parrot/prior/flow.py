@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from parrot.prior.base import Prior
 from parrot.prior.coupling import make_coupling, splits
 from parrot.prior.encoder import make_encoder
-from parrot.prior.presets import PriorConfig
+from parrot.prior.presets import PRESETS, PriorConfig
 from parrot.spaces import ACTION_DIM
 
 __all__ = ["FlowPrior"]
@@ -36,6 +36,10 @@ class FlowPrior(Prior):
         torch.Size([2])
     """
 
+    CONFIG = PriorConfig
+    PRESETS = PRESETS
+
+    config: PriorConfig
     mean: Tensor
     std: Tensor
 
@@ -50,6 +54,11 @@ class FlowPrior(Prior):
         )
         self.register_buffer("mean", torch.zeros(dim))
         self.register_buffer("std", torch.ones(dim))
+
+    def begin(self, mean: Tensor, std: Tensor) -> None:
+        """As `Model.begin`."""
+        if self.config.standardise:
+            self.standardise(mean, std)
 
     def standardise(self, mean: Tensor, std: Tensor) -> None:
         """Makes the fixed affine map after the last coupling that of actions with this mean and deviation (dim,)."""

@@ -1,26 +1,20 @@
-"""Every number that shapes a prior and its training, and the two sets of them: `paper()` and `fast()`."""
+"""Every number that shapes a prior and its training, and the two sets of them for the flow: `paper()` and `fast()`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
 from parrot.errors import ConfigError
+from parrot.prior.base import ModelConfig
+from parrot.prior.kinds import kind as kind_of
 
 __all__ = ["PRESETS", "PriorConfig", "TrainConfig", "fast", "paper", "preset"]
 
 
 @dataclass(frozen=True)
-class PriorConfig:
-    """The architecture of a prior; saved with its weights."""
+class PriorConfig(ModelConfig):
+    """The architecture of a flow; saved with its weights."""
 
-    kind: str = "flow"
-    """Which family of priors this is."""
-    encoder: str = "paper"
-    """Name of the image encoder: `paper` or `fast`."""
-    channels: int = 16
-    """Channels of the encoder's convolutions."""
-    features: int = 256
-    """Length of the image's encoding."""
     coupling: str = "affine"
     """Kind of coupling layer: `affine`, as in the paper, or `spline`."""
     layers: int = 4
@@ -33,9 +27,9 @@ class PriorConfig:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How a prior is trained."""
+    """How a prior, or another kind of model, is trained."""
 
-    model: PriorConfig = field(default_factory=PriorConfig)
+    model: ModelConfig = field(default_factory=PriorConfig)
     """What is trained."""
     steps: int = 500_000
     """Gradient steps (appendix B: 500K). The schedule ends with whichever comes first, these or `minutes`."""
@@ -101,12 +95,13 @@ def fast() -> TrainConfig:
 PRESETS = {"paper": paper, "fast": fast}
 
 
-def preset(name: str) -> TrainConfig:
-    """The preset of that name.
+def preset(name: str, kind: str = "flow") -> TrainConfig:
+    """The preset of that name, of that kind of model.
 
     Raises:
         ConfigError: there is none.
     """
-    if name not in PRESETS:
-        raise ConfigError(f"preset {name!r} is unknown; choose one of {', '.join(PRESETS)}")
-    return PRESETS[name]()
+    presets = kind_of(kind).model.PRESETS
+    if name not in presets:
+        raise ConfigError(f"preset {name!r} is unknown; choose one of {', '.join(presets)}")
+    return presets[name]()

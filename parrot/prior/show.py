@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from parrot.durable import atomic_path
-from parrot.prior.base import Prior
+from parrot.prior.base import ActionDecoder
 from parrot.prior.evaluate import act, scene_seed
 from parrot.sim.env import ManipulationEnv
 from parrot.spaces import EPISODE_STEPS
@@ -35,7 +35,7 @@ class Paths:
     """(H, W, 3): the scene at the start."""
 
 
-def trace(env: ManipulationEnv, prior: Prior | None, trajectories: int, seed: int) -> Paths:
+def trace(env: ManipulationEnv, prior: ActionDecoder | None, trajectories: int, seed: int) -> Paths:
     """Runs `trajectories` episodes of random z, or of uniform actions if there is no prior, on one scene."""
     ee = np.zeros((trajectories, EPISODE_STEPS + 1, 3))
     lifted = np.zeros(trajectories, dtype=bool)

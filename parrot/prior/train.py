@@ -1,4 +1,4 @@
-"""Maximum likelihood: `parrot prior train` (paper, section 4.1 and appendix B).
+"""Maximum likelihood, for priors and other kinds of models: `parrot prior train` (paper, section 4.1 and appendix B).
 
 The folder of a training holds `prior.safetensors` (usable at any time), `checkpoint.safetensors` (to go on from),
 `metrics.csv` and TensorBoard's events.
@@ -15,23 +15,25 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from parrot.data.dataset import Dataset
 from parrot.durable import write_text
-from parrot.errors import ConfigError, RunError, WeightsError
+from parrot.errors import ConfigError, RunError
+from parrot.prior.base import Model
 from parrot.prior.batches import Batch, Batches, held_out_batch, split_episodes
 from parrot.prior.card import make_card, write_card
 from parrot.prior.checkpoint import Position, load_checkpoint, read_position, save_checkpoint
 from parrot.prior.encoder import training_autocast
 from parrot.prior.epochs import Epochs
-from parrot.prior.flow import FlowPrior
+from parrot.prior.kinds import kind as kind_of
 from parrot.prior.memory import keep_freed_memory
 from parrot.prior.metrics import Metrics, read_metrics, write_metrics
 from parrot.prior.presets import TrainConfig
 from parrot.prior.sources import Sources
-from parrot.prior.weights import load_prior, save_prior
+from parrot.prior.start import start_model
+from parrot.prior.weights import save_prior
 from parrot.prior.workers import Workers
 
 __all__ = ["Trainer", "learning_rate"]
@@ -43,35 +45,6 @@ SAVE_SECONDS = 60.0
 _EXTENDABLE = ("steps", "minutes")
 
 
-def _start(config: TrainConfig, sources: Sources, groups: Sequence[NDArray[np.int64]]) -> FlowPrior:
-    """The prior before its first gradient step: random, or the one to start from."""
-    if config.init:
-        prior = load_prior(config.init, str(sources.dataset.manifest.robot))
-        if not isinstance(prior, FlowPrior) or prior.config != config.model:
-            raise WeightsError(
-                f"{config.init}: a prior of another architecture, {prior.config}; "
-                f"this preset trains {config.model}: choose the preset that made it, or start without --init"
-            )
-        return prior.train()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
-        prior = FlowPrior(config.model)
-    if config.model.standardise:
-        prior.standardise(*_moments(sources, groups))
-    return prior
-
-
-def _moments(sources: Sources, groups: Sequence[NDArray[np.int64]]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean and deviation (7,) of the actions as they are drawn."""
-    actions = torch.from_numpy(sources.actions[np.concatenate(groups)])
-    if (sources.weights == 1).all():
-        return actions.mean(0), actions.std(0)
-    weights = torch.from_numpy(np.repeat(sources.weights, [len(group) for group in groups]))[:, None]
-    mean = (weights * actions).sum(0) / weights.sum()
-    deviation = ((weights * (actions - mean) ** 2).sum(0) / weights.sum()).sqrt()
-    return mean.float(), deviation.float()
-
-
 def learning_rate(config: TrainConfig, step: int, progress: float) -> float:
     """The learning rate of a step at that progress (0 to 1) through the training."""
     rate = config.lr * min(1.0, (step + 1) / max(1, config.warmup))
@@ -79,7 +52,7 @@ def learning_rate(config: TrainConfig, step: int, progress: float) -> float:
 
 
 class Trainer:
-    """Trains a prior on one dataset or several in a folder, from where the folder's last training stopped.
+    """Trains a model on one dataset or several in a folder, from where the folder's last training stopped.
 
     Example:
         >>> trainer = Trainer(Dataset.open("data/collect"), preset("fast"), Path("runs/prior"))  # doctest: +SKIP
@@ -112,6 +85,10 @@ class Trainer:
             )
         self.device = torch.device(kind, self.workers.local) if kind == "cuda" else torch.device(kind)
         parts = [split_episodes(self.dataset, config.held_out, config.seed, k) for k in range(len(self.dataset.paths))]
+        horizon = kind_of(config.model.kind).model.HORIZON
+        if horizon > 1:
+            starts = self.dataset.offsets[:-1]
+            parts = [(np.intersect1d(steps, starts), np.intersect1d(held, starts)) for steps, held in parts]
         groups = [steps for steps, _ in parts]
         self.batches = Batches(
             self.sources,
@@ -119,11 +96,13 @@ class Trainer:
             config,
             self.workers.rank,
             self.workers.count,
+            horizon,
         )
-        self.held_out = [held_out_batch(self.sources, steps, config) for _, steps in parts]
+        self.held_out = [held_out_batch(self.sources, steps, config, horizon) for _, steps in parts]
         # What goes on from a checkpoint needs no other start, nor the file that it once came from.
         fresh = replace(config, init="") if self.checkpoint.exists() else config
-        self.prior = _start(fresh, self.sources, groups).to(self.device)
+        self.prior = start_model(fresh, self.sources, groups).to(self.device)
+        self.prior.train()
         self.average = copy.deepcopy(self.prior).eval().requires_grad_(False)
         self.optimizer = torch.optim.AdamW(
             self.prior.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=True
@@ -147,8 +126,8 @@ class Trainer:
             spent = max(spent, self.seconds / (60.0 * self.config.minutes))
         return min(1.0, spent)
 
-    def run(self, report: Callable[[Trainer], None] | None = None, save: bool = True) -> FlowPrior:
-        """Trains until steps or minutes are spent and returns the prior, in eval mode.
+    def run(self, report: Callable[[Trainer], None] | None = None, save: bool = True) -> Model:
+        """Trains until steps or minutes are spent and returns the model, in eval mode.
 
         Args:
             report: Called after every gradient step.
@@ -189,7 +168,7 @@ class Trainer:
         return self.average
 
     def update(self, batch: Batch) -> torch.Tensor:
-        """One gradient step; returns the batch's mean log-likelihood, in nats."""
+        """One gradient step; returns the batch's mean score: of a prior the log-likelihood, in nats."""
         config = self.config
         batch = batch.to(self.device)
         for group in self.optimizer.param_groups:
@@ -199,7 +178,7 @@ class Trainer:
                 features = self.prior.encode_image(batch.pixels())
         else:
             features = self.prior.encode_image(batch.pixels())
-        likelihood = self.prior.log_prob(batch.action, features=features).mean()
+        likelihood = self.prior.score(batch, features, self.step, self._noise(self.step)).mean()
         self.optimizer.zero_grad(set_to_none=True)
         (-likelihood).backward()
         # The first worker's time, for all: it decides when the training ends.
@@ -210,27 +189,47 @@ class Trainer:
         # The average follows closely at first: it must not remember the random start.
         decay = min(config.ema, (1 + self.step) / (10 + self.step)) if config.ema else 0.0
         torch._foreach_lerp_(list(self.average.parameters()), list(self.prior.parameters()), 1.0 - decay)
+        for mine, latest in zip(self.average.buffers(), self.prior.buffers(), strict=True):
+            mine.copy_(latest)
         return likelihood.detach()
 
     def held_out_nats(self) -> float:
-        """Mean log-likelihood of the held-out pairs under the averaged weights.
+        """Mean score of the held-out pairs under the averaged weights: of a prior their log-likelihood.
 
         Of several datasets: each counts by its number of steps, whatever its weight.
         """
         return self._overall(self.held_out_by_source())
 
-    @torch.no_grad()
     def held_out_by_source(self) -> list[float]:
         """The same for each dataset; NaN: it has no held-out pair."""
-        found = []
-        for held_out in self.held_out:
-            parts = [
-                self.average.log_prob(action.to(self.device), image.to(self.device))
-                for image, action in zip(held_out.image.split(512), held_out.action.split(512), strict=True)
-                if len(action)
-            ]
-            found.append(float(torch.cat(parts).mean()) if parts else math.nan)
+        return self._held_out()["nats"]
+
+    @torch.no_grad()
+    def _held_out(self) -> dict[str, list[float]]:
+        """The same, as `nats`, and the model's own figures by their names."""
+        found = {"nats": [math.nan] * len(self.held_out)}
+        for k, held_out in enumerate(self.held_out):
+            noise, parts = self._noise(0), dict[str, list[Tensor]]()
+            for image, action in zip(held_out.image.split(512), held_out.action.split(512), strict=True):
+                if len(action):
+                    batch = Batch(image, action).to(self.device)
+                    features = self.average.encode_image(batch.image)
+                    figures = {
+                        "nats": self.average.score(batch, features, self.step, noise),
+                        **self.average.measures(batch, features, noise),
+                    }
+                    for name, values in figures.items():
+                        parts.setdefault(name, []).append(values)
+            for name, pieces in parts.items():
+                means = found.setdefault(name, [math.nan] * len(self.held_out))
+                means[k] = float(torch.cat(pieces).mean())
         return found
+
+    def _noise(self, step: int) -> torch.Generator:
+        """The noise of a gradient step: the same whether or not the training was interrupted before it."""
+        words = [self.config.seed, 5, step, self.workers.rank]
+        seed = int(np.random.SeedSequence(words).generate_state(1, np.uint64)[0] >> np.uint64(1))
+        return torch.Generator(self.device).manual_seed(seed)
 
     def _overall(self, by_source: Sequence[float]) -> float:
         known = np.isfinite(by_source)
@@ -258,10 +257,12 @@ class Trainer:
             raise RunError(
                 f"{self.out}: the likelihood is {train} at step {self.step}; lower --lr and start in another folder"
             )
-        by_source = self.held_out_by_source()
+        measures = self._held_out()
+        by_source = measures.pop("nats")
         row = Metrics(
             self.step, round(self.seconds, 3), train, self._overall(by_source), self.optimizer.param_groups[0]["lr"],
             rate, tuple(by_source) if len(by_source) > 1 else (),
+            {name: self._overall(values) for name, values in measures.items()},
         )  # fmt: skip
         self.rows.append(row)
         if writer:

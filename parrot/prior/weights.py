@@ -1,23 +1,25 @@
-"""A prior in one safetensors file: weights, and in the file's metadata its configuration and model card."""
+"""A prior, or another kind of model, in one safetensors file: weights, and as metadata its configuration and card."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from safetensors.torch import save
 
 from parrot.durable import write_bytes
 from parrot.errors import ConfigError, WeightsError
-from parrot.prior.base import Prior
-from parrot.prior.flow import FlowPrior
-from parrot.prior.presets import PriorConfig
+from parrot.fields import build
+from parrot.prior.base import ActionDecoder, Model, Prior
+from parrot.prior.kinds import KINDS, kind
 from parrot.resources import share
 from parrot.weights_file import read_weights
 
-__all__ = ["FORMAT", "build_prior", "load_prior", "save_prior", "shipped_prior"]
+__all__ = ["FORMAT", "build_model", "load_decoder", "load_model", "load_prior", "save_prior", "shipped_prior"]
+
+M = TypeVar("M", bound=Model)
 
 FORMAT = "parrot-prior-1"
 """What the metadata of a prior's file calls itself."""
@@ -25,8 +27,8 @@ FORMAT = "parrot-prior-1"
 REMEDY = "give a file made by `parrot prior train`"
 
 
-def save_prior(prior: FlowPrior, path: Path | str) -> None:
-    """Writes the prior to one safetensors file, whole or not at all.
+def save_prior(prior: Model, path: Path | str) -> None:
+    """Writes the model to one safetensors file, whole or not at all.
 
     Raises:
         RunError: the disk is full or the folder cannot be written.
@@ -46,6 +48,29 @@ def load_prior(path: Path | str | None = None, robot: str | None = None) -> Prio
     Raises:
         WeightsError: the file is missing, truncated, made by something else or for another robot.
     """
+    return load_model(path, Prior, robot)  # type: ignore[type-abstract]
+
+
+def load_decoder(path: Path | str | None = None, robot: str | None = None) -> ActionDecoder:
+    """The model in that file, as `load_prior`; it need not be invertible, so that it may be a VAE's decoder, too.
+
+    Raises:
+        WeightsError: as `load_prior`.
+    """
+    return load_model(path, ActionDecoder, robot)  # type: ignore[type-abstract]
+
+
+def load_model(path: Path | str | None, wanted: type[M], robot: str | None = None) -> M:
+    """The model of any kind in that file, as `load_prior`.
+
+    Args:
+        path: A file that `save_prior` wrote; None: the shipped prior.
+        wanted: What it has to be.
+        robot: If given, the robot that the model must have been trained on.
+
+    Raises:
+        WeightsError: as `load_prior`, or it is of another kind.
+    """
     path = shipped_prior() if path is None else Path(path)
     config, card, tensors = _read(path)
     if robot is not None and card.get("robot", robot) != robot:
@@ -53,17 +78,21 @@ def load_prior(path: Path | str | None = None, robot: str | None = None) -> Prio
             f"{path}: this prior was trained on robot {card['robot']!r}, not {robot!r}; "
             f"train one with `parrot prior train` on data of {robot!r}"
         )
-    return build_prior(config, card, tensors, path)
+    model = build_model(config, card, tensors, path)
+    if not isinstance(model, wanted):
+        raise WeightsError(f"{path}: holds a {kind(model.config.kind).title}; {_wanted(wanted)}")
+    return model
 
 
-def build_prior(config: dict[str, Any], card: dict[str, Any], tensors: dict[str, Any], path: Path) -> FlowPrior:
-    """The prior of that configuration with those weights, every one of them, in eval mode.
+def build_model(config: dict[str, Any], card: dict[str, Any], tensors: dict[str, Any], path: Path) -> Model:
+    """The model of that configuration with those weights, every one of them, in eval mode.
 
     Raises:
         WeightsError: they do not fit each other; `path` is where they come from.
     """
     try:
-        prior = FlowPrior(PriorConfig(**config))
+        model = kind(config.get("kind", "flow")).model
+        prior = model(build(model.CONFIG, config, "its configuration"))  # type: ignore[call-arg]
         prior.load_state_dict(tensors)
     except (TypeError, RuntimeError, ConfigError) as error:
         raise WeightsError(
@@ -84,6 +113,14 @@ def shipped_prior() -> Path:
         return share("models", "prior.safetensors")
     except ConfigError as error:
         raise WeightsError(f"no prior comes with parrot here ({error}); make one with `parrot prior train`") from error
+
+
+def _wanted(wanted: type[Model]) -> str:
+    """What to do about a model of another kind."""
+    for name, found in KINDS.items():
+        if issubclass(found.model, wanted):
+            return f"give one made by `parrot prior train --kind {name}`"
+    return REMEDY
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:

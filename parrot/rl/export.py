@@ -6,19 +6,16 @@ import json
 from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
 from parrot.data.dataset import Dataset
 from parrot.errors import ConfigError, RunError, WeightsError
-from parrot.prior.base import Prior
+from parrot.prior.base import ActionDecoder
 from parrot.prior.control import controller_of
-from parrot.prior.flow import FlowPrior
-from parrot.prior.presets import PRESETS as PRIOR_PRESETS
-from parrot.prior.weights import shipped_prior
 from parrot.provenance import provenance
-from parrot.rl.algorithms import Start, start_of
+from parrot.rl.algorithms import Start, start_of, weights_of
 from parrot.rl.checkpoint import WEIGHTS, load_checkpoint
 from parrot.rl.embodiment import embodiment_of
 from parrot.rl.finetune import WINDOW
@@ -56,10 +53,10 @@ def export_policy(run: Path, out: Path, prior: Path | None = None) -> Policy:
     if found is None:
         raise RunError(f"{run}: has no checkpoint yet; wait until the run has saved one (save_seconds), or stop it")
     state, counters = found
-    path = None if config.algo == "sac" else str(prior or config.prior or shipped_prior())
+    path = weights_of(config.algo, prior or config.prior)
     start = start_of(config.algo, config.sac, path, config.seed)
-    if start.prior is not None:
-        _same_prior(run, start.prior, Path(str(path)))
+    if start.decoder is not None and path is not None:
+        _same_prior(run, start.decoder, path)
     network = _network(config, start)
     actor = network.actor()
     try:
@@ -72,18 +69,18 @@ def export_policy(run: Path, out: Path, prior: Path | None = None) -> Policy:
     success = _success(rows)
     card = PolicyCard(
         task=config.task, algo=config.algo, embodiment=embodiment_of(config.robot, config.renderer), network=network,
-        candidates=config.sac.evaluation_candidates, prior=_about(start.prior), success=success,
+        candidates=config.sac.evaluation_candidates, prior=_about(start.decoder), success=success,
         note=_note(run, config, success), run=config.to_json(),
         provenance={
             "run": made_by, "export": provenance("torch", "safetensors"), "updates": counters.get("updates"),
             "episodes": counters.get("episodes"), "checkpoint_sha256": file_digest(run / "checkpoint" / WEIGHTS),
-            "prior_sha256": file_digest(Path(path)) if path else None,
+            "prior_sha256": file_digest(path) if path else None,
         },
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
     )  # fmt: skip
     parts = parts_of(actor, card.candidates > 0)
     weights = {f"{name}.{key}": value for name, part in parts.items() for key, value in part.state_dict().items()}
-    save_policy(out, card, weights, start.prior.state_dict() if start.prior is not None else {})
+    save_policy(out, card, weights, start.decoder.state_dict() if start.decoder is not None else {})
     return load_policy(out)
 
 
@@ -104,20 +101,19 @@ def _settings(run: Path) -> tuple[FineTuneConfig, dict[str, Any]]:
 def _network(config: FineTuneConfig, start: Start) -> Network:
     """What the run's networks are built like: see `parrot.rl.algorithms.start_of`."""
     c = config.sac
-    own = start.prior is not None and c.warm_start
-    model = cast(FlowPrior, start.prior).config if own else PRIOR_PRESETS[c.encoder]().model
     return Network(
-        encoder=model.encoder, channels=model.channels, encoding=model.features, latent_dim=start.latent_dim,
-        squash=start.squash, features=c.features, hidden=c.hidden, layer_norm=c.layer_norm, critics=c.critics,
-        value_loss=c.value_loss, mean_bound=c.mean_bound, log_std_min=c.log_std_min,
+        encoder=start.shape.name, channels=start.shape.channels, encoding=start.shape.features,
+        latent_dim=start.latent_dim, squash=start.squash, features=c.features, hidden=c.hidden,
+        layer_norm=c.layer_norm, critics=c.critics, value_loss=c.value_loss, mean_bound=c.mean_bound,
+        log_std_min=c.log_std_min,
     )  # fmt: skip
 
 
-def _about(prior: Prior | None) -> dict[str, Any] | None:
-    return None if prior is None else {"config": asdict(cast(FlowPrior, prior).config), "card": prior.card}
+def _about(decoder: ActionDecoder | None) -> dict[str, Any] | None:
+    return None if decoder is None else {"config": asdict(decoder.config), "card": decoder.card}
 
 
-def _same_prior(run: Path, prior: Prior, path: Path) -> None:
+def _same_prior(run: Path, prior: ActionDecoder, path: Path) -> None:
     """Compares the prior with what the run did: a file may have been trained further or replaced since.
 
     Raises:

@@ -8,8 +8,9 @@ from pathlib import Path
 import gymnasium
 import numpy as np
 
-from parrot.prior.base import Prior
-from parrot.prior.weights import load_prior
+from parrot.prior.base import ActionDecoder
+from parrot.prior.weights import load_decoder
+from parrot.rl.algorithms import algorithm, weights_of
 from parrot.rl.finetune import FineTuning, Status
 from parrot.rl.policy import Policy
 from parrot.rl.settings import FineTuneConfig
@@ -36,7 +37,8 @@ def fine_tune(config: FineTuneConfig, run_dir: Path, on_episode: Callable[[Statu
     """
     env = ManipulationEnv(config.task, robot=config.robot, terminate_on_success=config.sac.end_on_success)
     try:
-        prior = load_prior(config.prior, config.robot) if config.algo == "parrot" else None
+        weights = weights_of(config.algo, config.prior)
+        prior = load_decoder(weights, config.robot) if algorithm(config.algo).decoding == "step" else None
         with FineTuning(config, run_dir) as tuning:
             run_loop(env, tuning, prior, on_episode)
         return tuning
@@ -47,7 +49,7 @@ def fine_tune(config: FineTuneConfig, run_dir: Path, on_episode: Callable[[Statu
 def run_loop(
     env: gymnasium.Env,
     tuning: FineTuning,
-    prior: Prior | None = None,
+    prior: ActionDecoder | None = None,
     on_episode: Callable[[Status], None] | None = None,
 ) -> None:
     """Acts until the run is done.

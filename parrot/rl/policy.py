@@ -18,10 +18,10 @@ from torch import Tensor
 
 from parrot.errors import ConfigError, WeightsError
 from parrot.fields import build
-from parrot.prior.base import Prior
+from parrot.prior.base import ActionDecoder
 from parrot.prior.control import controller_of
 from parrot.prior.encoder import make_encoder
-from parrot.prior.weights import build_prior
+from parrot.prior.weights import build_model
 from parrot.rl.embodiment import Embodiment, embodiment_of
 from parrot.rl.presets import SACConfig
 from parrot.rl.sac import Actor
@@ -94,7 +94,7 @@ class PolicyCard:
     task: str
     """The task that it learnt."""
     algo: str
-    """`parrot`, with a prior, or `sac`, without."""
+    """How it learnt, one of `parrot.rl.algorithms.ALGORITHMS`."""
     embodiment: Embodiment
     """What it may be used on."""
     network: Network
@@ -134,7 +134,9 @@ class Policy:
     sha256: str
     """Of the file."""
 
-    def __init__(self, card: PolicyCard, actor: Actor, prior: Prior | None, seed: int = 0, sha256: str = "") -> None:
+    def __init__(
+        self, card: PolicyCard, actor: Actor, prior: ActionDecoder | None, seed: int = 0, sha256: str = ""
+    ) -> None:
         self.card, self.sha256 = card, sha256
         self._actor = actor
         self._controller = None if prior is None else controller_of(prior)
@@ -209,7 +211,10 @@ def load_policy(
     prior_weights = {k.removeprefix(PRIOR): v for k, v in tensors.items() if k.startswith(PRIOR)}
     prior = None
     if card.prior is not None:
-        prior = build_prior(card.prior["config"], card.prior["card"], prior_weights, path)
+        model = build_model(card.prior["config"], card.prior["card"], prior_weights, path)
+        if not isinstance(model, ActionDecoder):
+            raise WeightsError(f"{path}: its prior decodes no actions; export it again")
+        prior = model
     own = {k: v for k, v in tensors.items() if prior is None or not k.startswith(PRIOR)}
     _load(path, actor, card.candidates > 0, own)
     return Policy(card, actor, prior, seed, digest)

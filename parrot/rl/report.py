@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from parrot.durable import atomic_path, disk_errors, write_json
 from parrot.provenance import provenance
+from parrot.rl.algorithms import algorithm
 from parrot.rl.settings import FineTuneConfig
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ def learning_curve(rows: list[EpisodeRow], config: FineTuneConfig, path: Path) -
     train = [r for r in rows if r.phase != "after"]
     axes.plot([r.seconds / 60 for r in train], _rolling([r.success for r in train]), label="while learning, last 50")
     for phase, x, label in (
-        ("before", 0.0, "prior alone" if config.algo == "parrot" else "before"),
+        ("before", 0.0, algorithm(config.algo).before),
         ("after", train[-1].seconds / 60 if train else 0.0, "trained policy"),
     ):
         flags = [r.success for r in rows if r.phase == phase]

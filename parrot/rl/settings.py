@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from parrot.errors import ConfigError
-from parrot.rl.algorithms import ALGORITHMS
+from parrot.rl.algorithms import algorithm
 from parrot.rl.presets import SACConfig, fast, preset
 
 __all__ = ["FineTuneConfig", "sac_config"]
@@ -29,9 +29,10 @@ class FineTuneConfig:
     task: str = "grasp_cap"
     """Name of the task."""
     algo: str = "parrot"
-    """`parrot`: act in the latent space of the prior (section 4.2). `sac`: raw actions, no prior."""
+    """`parrot`: act in the latent space of the prior (section 4.2). Others are the comparisons of section 5, such as
+    `sac`: raw actions, no prior; docs/baselines.md lists them."""
     prior: str | None = None
-    """Weights of the prior; none: the one that comes with parrot."""
+    """Weights of the prior, or of the model that the comparison starts from; none: those that come with parrot."""
     robot: str = "xarm6"
     """Name of the robot's YAML; recorded with the episodes."""
     renderer: str = "pybullet-tiny"
@@ -58,8 +59,7 @@ class FineTuneConfig:
     """Hyper-parameters of the learner."""
 
     def __post_init__(self) -> None:
-        if self.algo not in ALGORITHMS:
-            raise ConfigError(f"algo {self.algo!r} is unknown; choose one of {', '.join(ALGORITHMS)}")
+        algorithm(self.algo)
         for name in ("episodes", "minutes", "solved_window", "learner_threads", "save_seconds"):
             if getattr(self, name) <= 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}; give a number above 0")

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from parrot.errors import SpaceError
-from parrot.prior.base import Prior
+from parrot.prior.base import ActionDecoder
 from parrot.prior.control import controller_of
 
 __all__ = ["LatentActionWrapper"]
@@ -25,7 +25,7 @@ class LatentActionWrapper(gymnasium.Wrapper):
         prior: a trained prior; its weights as they are now.
     """
 
-    def __init__(self, env: gymnasium.Env, prior: Prior) -> None:
+    def __init__(self, env: gymnasium.Env, prior: ActionDecoder) -> None:
         super().__init__(env)
         self.prior = prior
         self._controller = controller_of(prior)

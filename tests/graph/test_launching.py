@@ -21,6 +21,7 @@ FILES = sorted(p.name for p in (ROOT / "launch").glob("*.launch.py"))
 HEAD = """
 from launch import LaunchDescription
 from launch.actions import *
+from launch.substitutions import PythonExpression
 from launch_ros.actions import Node
 def generate_launch_description():
     return LaunchDescription([{}])
@@ -131,6 +132,37 @@ def test_the_parameter_file_names_only_parameters_that_there_are():
         for name, value in content["ros__parameters"].items():
             assert type(value) is type(known[node][name]), name
             assert value == known[node][name], f"{node}.{name}: two defaults"
+
+
+def test_the_launch_file_knows_every_algorithm_and_which_of_them_prior_node_decodes():
+    from parrot.rl.algorithms import ALGORITHMS, algorithm
+
+    file = find("sim_finetune.launch.py")
+    (algo,) = (argument for argument in declared(load(file)) if argument.name == "algo")
+    assert tuple(algo.choices) == ALGORITHMS
+    for name in ALGORITHMS:
+        nodes = [node.executable for node in plan_of(file, f"algo:={name}").nodes]
+        assert ("prior_node" in nodes) == (algorithm(name).decoding == "step"), name
+
+
+@pytest.mark.parametrize(
+    ("expression", "value"),
+    [
+        ("'a' in ['a', 'b']", "True"),
+        ("'c' not in ['a', 'b']", "True"),
+        ("1 if 'c' in ('a',) else 2", "2"),
+        ("'a' != 'a'", "False"),
+    ],
+)
+def test_expressions_are_those_of_python(tmp_path, expression, value):
+    file = write(tmp_path, f'LogInfo(msg=PythonExpression("{expression}"))')
+    assert plan_of(file).messages == [value]
+
+
+@pytest.mark.parametrize("expression", ["'a' in 3", "__import__('os')", "1 < 2", "1 == 1 == 1"])
+def test_expressions_that_are_unknown_are_named(tmp_path, expression):
+    with pytest.raises(ConfigError, match="knows only comparisons"):
+        plan_of(write(tmp_path, f'LogInfo(msg=PythonExpression("{expression}"))'))
 
 
 def test_sac_starts_no_prior_and_record_a_recorder():

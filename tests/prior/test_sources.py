@@ -19,7 +19,8 @@ from parrot.prior import load_prior
 from parrot.prior.batches import split_episodes
 from parrot.prior.epochs import Epochs
 from parrot.prior.sources import Mix, Sources
-from parrot.prior.train import Trainer, _moments
+from parrot.prior.start import moments
+from parrot.prior.train import Trainer
 
 SCALED = replace(MANIFEST, action_scale={"translation": 0.04, "rotation": 0.2}, control_hz=10.0)
 
@@ -242,10 +243,10 @@ def test_the_actions_are_standardised_as_they_are_drawn(two, tmp_path):
     trainer = Trainer(Sources.open(two, Mix(weights=(1, 3))), SMALL, tmp_path, device="cpu")
     epochs = trainer.batches.epochs
     drawn = trainer.sources.actions[np.concatenate([epochs.steps(number) for number in range(200)])]
-    mean, deviation = _moments(trainer.sources, epochs.groups)
+    mean, deviation = moments(trainer.sources, epochs.groups)
     np.testing.assert_allclose(mean, drawn.mean(0), atol=2e-3)
     np.testing.assert_allclose(deviation, drawn.std(0), atol=2e-3)
-    unweighed, _ = _moments(Sources.open(two), epochs.groups)
+    unweighed, _ = moments(Sources.open(two), epochs.groups)
     assert not np.allclose(unweighed, drawn.mean(0), atol=2e-3)
 
 
