@@ -15,10 +15,10 @@ PARAMETERS = str(Path(__file__).resolve().parent.parent / "config" / "nodes.yaml
 RENDERER = "pybullet-tiny"
 """Noted in run and bag; a test holds it against the simulator."""
 
-ALGORITHMS = ["parrot", "sac"]
+ALGORITHMS = ["parrot", "sac", "trajrl", "hirl"]
 """All values of algo; a test holds them against parrot.rl.algorithms, and the next ones, too."""
 
-DECODED = ["parrot"]
+DECODED = ["parrot", "hirl"]
 """Those whose actions prior_node decodes, one for each image."""
 
 ARGUMENTS = [

@@ -1,8 +1,9 @@
 """What a training on recorded images and actions gives: a model, a decoder of actions, a prior (paper, section 4).
 
-Model           looks at images, is trained by `score`, lies in one file with its card
-ActionDecoder   and turns latents into actions: all that latent RL needs
-Prior           and does so invertibly: actions have latents and a likelihood
+Model               looks at images, is trained by `score`, lies in one file with its card
+ActionDecoder       and turns latents into actions: all that latent RL needs
+Prior               and does so invertibly: actions have latents and a likelihood
+TrajectoryDecoder   a model that turns a latent into all actions of an episode
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from parrot.prior.batches import Batch
     from parrot.prior.presets import TrainConfig
 
-__all__ = ["ActionDecoder", "Model", "ModelConfig", "Prior"]
+__all__ = ["ActionDecoder", "Model", "ModelConfig", "Prior", "TrajectoryDecoder"]
 
 
 @dataclass(frozen=True)
@@ -145,3 +146,18 @@ class Prior(ActionDecoder):
     def score(self, batch: Batch, features: Tensor, step: int, generator: torch.Generator) -> Tensor:
         """The log-likelihood, (B,) nats (section 4.1)."""
         return self.log_prob(batch.action, features=features)
+
+
+class TrajectoryDecoder(Model):
+    """A map of latents to all actions of an episode, under which z ~ N(0, I) behaves as recorded: in open loop."""
+
+    def __init__(self, latent_dim: int) -> None:
+        super().__init__()
+        self.latent_dim = latent_dim
+
+    @abstractmethod
+    def decode(self, z: Tensor, image: Tensor | None = None, *, features: Tensor | None = None) -> Tensor:
+        """Actions (B, HORIZON, 7), not yet clipped, of the latents (B, latent_dim) and the first image of each episode.
+
+        The image is given as in `ActionDecoder`.
+        """

@@ -34,6 +34,8 @@ class Kind:
 
 KINDS = {
     "flow": Kind("normalizing flow over actions, the behavioral prior", "parrot.prior.flow", "FlowPrior"),
+    "trajrl": Kind("VAE of trajectories, for TrajRL", "parrot.baselines.trajrl", "TrajectoryVAE"),
+    "hirl": Kind("conditional VAE of actions, for HIRL", "parrot.baselines.hirl", "ConditionalVAE"),
 }
 
 

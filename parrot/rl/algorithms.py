@@ -16,16 +16,16 @@ import torch
 from torch import Tensor, nn
 
 from parrot.errors import ConfigError, WeightsError
-from parrot.prior.base import ActionDecoder
+from parrot.prior.base import ActionDecoder, TrajectoryDecoder
 from parrot.prior.encoder import make_encoder
 from parrot.prior.presets import PRESETS as PRIOR_PRESETS
-from parrot.prior.weights import load_decoder, shipped_prior
+from parrot.prior.weights import load_prior, shipped_prior
 from parrot.rl.presets import SACConfig
 from parrot.spaces import ACTION_DIM
 
 __all__ = ["ALGORITHMS", "Algorithm", "EncoderShape", "Start", "algorithm", "start_of", "weights_of"]
 
-ALGORITHMS = ("parrot", "sac")
+ALGORITHMS = ("parrot", "sac", "trajrl", "hirl")
 """Names of all, in the order of the paper's legends; a comparison's is that of its file in `parrot/baselines`."""
 
 
@@ -55,8 +55,8 @@ class Start:
     """Its architecture."""
     latent_dim: int = ACTION_DIM
     """Numbers that the policy outputs."""
-    decoder: ActionDecoder | None = None
-    """What makes actions of them; None: they are actions."""
+    decoder: ActionDecoder | TrajectoryDecoder | None = None
+    """What makes actions of them, as `Algorithm.decoding` says; None: they are actions."""
     policy: Mapping[str, Tensor] | None = None
     """Weights that the policy starts with, named as in `parrot.rl.networks.Policy`; None: it starts as N(0, I)."""
     frozen: bool = False
@@ -171,7 +171,7 @@ def encoder_beside(model: ActionDecoder, config: SACConfig, seed: int) -> tuple[
 
 def start_in_latents(config: SACConfig, weights: Path | None, seed: int) -> Start:
     """The start of whatever acts in the latent space of a model."""
-    decoder = load_decoder(weights)
+    decoder = load_prior(weights)
     encoder, shape = encoder_beside(decoder, config, seed)
     return Start(encoder, shape, decoder.latent_dim, decoder)
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from parrot.data.dataset import Dataset
 from parrot.errors import ConfigError, RunError, WeightsError
-from parrot.prior.base import ActionDecoder
+from parrot.prior.base import ActionDecoder, TrajectoryDecoder
 from parrot.prior.control import controller_of
 from parrot.provenance import provenance
 from parrot.rl.algorithms import Start, start_of, weights_of
@@ -45,7 +45,7 @@ def export_policy(run: Path, out: Path, prior: Path | None = None) -> Policy:
     Raises:
         RunError: there is no run or no checkpoint in it, or the disk is full.
         WeightsError: the checkpoint is damaged, the prior is missing or not the one that the run acted by.
-        ConfigError: the run's robot is no longer known.
+        ConfigError: the run's robot is no longer known, or its algorithm acts in open loop.
     """
     config, made_by = _settings(run)
     rows = read_rows(run / "episodes.csv")
@@ -55,6 +55,11 @@ def export_policy(run: Path, out: Path, prior: Path | None = None) -> Policy:
     state, counters = found
     path = weights_of(config.algo, prior or config.prior)
     start = start_of(config.algo, config.sac, path, config.seed)
+    if isinstance(start.decoder, TrajectoryDecoder):
+        raise ConfigError(
+            f"{run}: algo {config.algo} decides on a whole episode at its first image, a policy's file on each image "
+            "as it comes; export a run of another algo"
+        )
     if start.decoder is not None and path is not None:
         _same_prior(run, start.decoder, path)
     network = _network(config, start)

@@ -15,9 +15,12 @@ import torch
 from numpy.typing import NDArray
 
 from parrot.errors import SpaceError
+from parrot.prior.base import TrajectoryDecoder
+from parrot.prior.weights import check_robot
 from parrot.rl.algorithms import start_of
 from parrot.rl.checkpoint import load_checkpoint
 from parrot.rl.learner import LearnerProcess, LearnerSpec, acting, allowed
+from parrot.rl.open_loop import OpenLoop
 from parrot.rl.report import Curves, write_report
 from parrot.rl.run_folder import EpisodeRow, RunFolder
 from parrot.rl.sac import Actor
@@ -87,6 +90,10 @@ class FineTuning:
         self.config, self.run_dir = config, Path(run_dir)
         start = start_of(config.algo, config.sac, config.prior, config.seed)
         self.latent_dim, self._squash = start.latent_dim, start.squash
+        self._open_loop: OpenLoop | None = None
+        if isinstance(start.decoder, TrajectoryDecoder):
+            check_robot(start.decoder.card, config.robot, config.prior or "")
+            self._open_loop = OpenLoop(start.decoder)
         # For one image at a time, casting the weights to bfloat16 costs more than it saves.
         self._actor = Actor(replace(config.sac, bf16=False), start.encoder, start.latent_dim, start.squash)
         self.folder = RunFolder(self.run_dir, config, start.latent_dim)
@@ -131,18 +138,27 @@ class FineTuning:
     def act(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The latent (D,) for this image (48, 48, 3); call once for each step.
 
+        Where no decoder follows that turns it into an action, the action (7,): of raw actions, or in open loop.
+
         Raises:
             SpaceError: the image has another shape or type.
         """
         image = check_image(image)
-        if self._phase == "before":
+        step = len(self._latents)
+        if self._open_loop and step:
+            z = self._latents[0]
+        elif self._phase == "before":
             z = torch.randn(self.latent_dim, generator=self._generator).numpy()
             z = np.tanh(z) if self._squash else z
         else:
             z = self._actor.act(image, self._generator, self._candidates)
         self._images.append(image.copy())
         self._latents.append(z)
-        return z.copy()
+        if self._open_loop is None:
+            return z.copy()
+        if step == 0:
+            self._open_loop.begin(z, image)
+        return self._open_loop.action(step)
 
     def observe(self, outcome: Outcome, action: NDArray[np.floating] | None = None) -> None:
         """Takes what the last latent led to; at the end of an episode, records it.
@@ -247,7 +263,10 @@ class FineTuning:
         self._recent_steps = [*self._recent_steps[-100:], (time.monotonic(), steps)]
         if self.learner and self._block:
             replay = self._block.replay
-            replay.append(images, latents, rewards, success=outcome.success, terminated=outcome.terminated)
+            replay.append(
+                images, latents, rewards, success=outcome.success, terminated=outcome.terminated,
+                one_step=self._open_loop is not None,
+            )  # fmt: skip
             if self.config.sac.synchronous:
                 self.learner.wait_for(allowed(self.config.sac, replay))
             self._block.weights.read(self._actor.parameters)
@@ -281,7 +300,7 @@ class FineTuning:
         c = self.config
         size = sum(p.numel() for p in self._actor.parameters)
         self._block = SharedBlock(size, c.sac.replay_episodes, self.latent_dim, c.sac.discount)
-        self._block.replay.extend(self.folder.replay())
+        self._block.replay.extend(self.folder.replay(), one_step=self._open_loop is not None)
         spec = LearnerSpec(
             c.sac, c.algo, c.prior, c.seed, size, str(self.folder.checkpoint), c.save_seconds, c.learner_threads
         )

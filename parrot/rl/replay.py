@@ -91,7 +91,7 @@ class Replay:
 
     @property
     def env_steps(self) -> int:
-        """Steps appended so far."""
+        """Steps of all episodes appended so far."""
         return int(self._head[2])
 
     def append(
@@ -102,22 +102,30 @@ class Replay:
         *,
         success: bool,
         terminated: bool,
+        one_step: bool = False,
     ) -> None:
-        """Adds an episode of T steps; images (T, 48, 48, 3), latents (T, D), rewards (T,)."""
+        """Adds an episode of T steps; images (T, 48, 48, 3), latents (T, D), rewards (T,).
+
+        With `one_step` it becomes a single transition, from the first image to the end, with the sum of the rewards:
+        a latent that decides on the whole episode is judged by that.
+        """
+        steps = len(rewards)
+        if one_step:
+            images, latents, rewards, terminated = images[:1], latents[:1], rewards.sum(keepdims=True), True
         slot, n = self.episodes % self.slots, len(rewards)
         self._images[slot, :n], self._latents[slot, :n] = images, latents
         self._rewards[slot, :n] = rewards
         self._lengths[slot], self._flags[slot] = n, (success, terminated)
         self._head[1] += success
-        self._head[2] += n
+        self._head[2] += steps
         self._head[0] += 1  # last: a reader takes an episode for complete once it is counted
 
-    def extend(self, episodes: Iterable[Episode]) -> None:
-        """Adds episodes as a run's folder records them."""
+    def extend(self, episodes: Iterable[Episode], one_step: bool = False) -> None:
+        """Adds episodes as a run's folder records them; `one_step` as in `append`."""
         for episode in episodes:
             self.append(
                 episode.images, episode.extra["latents"], episode.rewards,
-                success=episode.success, terminated=bool(episode.extra["terminated"][-1]),
+                success=episode.success, terminated=bool(episode.extra["terminated"][-1]), one_step=one_step,
             )  # fmt: skip
 
     def sample(self, size: int, rng: np.random.Generator, *, n_step: int = 1, success_share: float = 0.0) -> Batch:
