@@ -130,4 +130,54 @@ def time_to(
     console.print(f"written: {out}", highlight=False)
 
 
-COMMANDS = {"gather": gather, "curves": curves, "ablation": ablation, "time-to": time_to}
+def invertibility(
+    dataset: Annotated[Path | None, tyro.conf.Positional] = None,
+    models: tuple[Path, ...] = (),
+    actions: int = 200,
+    restarts: int = 8,
+    iterations: int = 40,
+    tolerance: float = 1e-3,
+    seed: int = 0,
+    out: Path = Path("results/invertibility.csv"),
+    figure: Path = Path("results/invertibility.png"),
+) -> None:
+    """Measure which actions a method can produce: the share of random and of demonstrated ones that have a latent.
+
+    A flow is inverted, a VAE searched. Without a dataset the figure is drawn anew from the table.
+
+    Args:
+        dataset: Folder of a dataset that no model was trained on: its images, and its actions.
+        models: Files of models, such as a flow and a VAE (--kind hirl); default: the prior that comes with parrot.
+        actions: Random and demonstrated actions, so many of each.
+        restarts: Starts of the search for each action.
+        iterations: Its steps from each start.
+        tolerance: Largest difference in a number of the action that counts as the same.
+        seed: Of images, actions and starts.
+        out: CSV to write.
+        figure: PNG to draw from it.
+    """
+    import torch
+
+    from parrot.experiments.invertibility import Search, draw, measure
+    from parrot.prior.weights import shipped_prior
+
+    torch.set_num_threads(1)
+    console = Console()
+    if dataset is not None:
+        with console.status("measuring"):
+            rows = measure(
+                dataset, models or (shipped_prior(),), out, actions=actions, seed=seed,
+                search=Search(restarts, iterations, tolerance), report=lambda name: console.print(f"measured: {name}"),
+            )  # fmt: skip
+        columns = ("method", "actions", "reach", "share", "low", "high", "median_farthest_z")
+        view = Table(*columns)
+        for row in rows:
+            view.add_row(*(str(row[name]) for name in columns))
+        console.print(view)
+    draw(out, figure)
+    console.print(f"drawn: {figure}", highlight=False)
+
+
+COMMANDS = {
+    "gather": gather, "curves": curves, "ablation": ablation, "time-to": time_to, "invertibility": invertibility,
+}  # fmt: skip

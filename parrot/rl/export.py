@@ -49,10 +49,6 @@ def export_policy(run: Path, out: Path, prior: Path | None = None) -> Policy:
     """
     config, made_by = _settings(run)
     rows = read_rows(run / "episodes.csv")
-    found = load_checkpoint(run / "checkpoint")
-    if found is None:
-        raise RunError(f"{run}: has no checkpoint yet; wait until the run has saved one (save_seconds), or stop it")
-    state, counters = found
     path = weights_of(config.algo, prior or config.prior)
     start = start_of(config.algo, config.sac, path, config.seed)
     if isinstance(start.decoder, TrajectoryDecoder):
@@ -60,6 +56,10 @@ def export_policy(run: Path, out: Path, prior: Path | None = None) -> Policy:
             f"{run}: algo {config.algo} decides on a whole episode at its first image, a policy's file on each image "
             "as it comes; export a run of another algo"
         )
+    found = load_checkpoint(run / "checkpoint")
+    if found is None:
+        raise RunError(f"{run}: has no checkpoint yet; wait until the run has saved one (save_seconds), or stop it")
+    state, counters = found
     if start.decoder is not None and path is not None:
         _same_prior(run, start.decoder, path)
     network = _network(config, start)

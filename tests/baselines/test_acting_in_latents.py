@@ -1,4 +1,4 @@
-"""HIRL acts image by image, TrajRL by one latent for an episode: in one process, in a run's folder and in its replay."""
+"""HIRL acts image by image, TrajRL by one latent for an episode: in a loop, in the run on disk and in the replay."""
 
 from __future__ import annotations
 
