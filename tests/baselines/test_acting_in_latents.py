@@ -136,7 +136,7 @@ def test_hirl_acts_in_closed_loop_and_its_policy_goes_into_one_file(files, tmp_p
     run = tmp_path / "run"
     decoder = load_decoder(files["hirl"])
     with FineTuning(config("hirl", files), run) as tuning:
-        run_loop(FirstStepsEnv(), tuning, decoder)
+        run_loop(FirstStepsEnv(), tuning, decoder, lambda _: tuning.save())
     for episode in Dataset.open(run / "replay"):
         latents = episode.extra["latents"]
         assert len({z.tobytes() for z in latents}) == 5

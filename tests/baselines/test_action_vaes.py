@@ -133,7 +133,7 @@ def test_the_conditional_vae_reconstructs_and_pays_for_what_z_tells(conditional)
     actions[:, 0], actions[:, 2] = -0.5, torch.tensor([0.6, -0.6])
     with torch.no_grad():
         found = model.decode(model.infer(actions, images_of(True, 2)), images_of(True, 2))
-    assert (found - actions).abs().max() < 0.25
+    assert (found - actions)[:, [0, 2]].abs().max() < 0.2
 
 
 def test_its_latent_covers_both_modes_and_the_image_decides_the_rest(conditional):
