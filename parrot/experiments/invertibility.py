@@ -44,8 +44,8 @@ largest deviations from there, still go; anywhere. Each holds the ones before it
 ACTIONS = {"uniform": "random actions of the box", "recorded": "demonstrated actions"}
 """What is to be produced."""
 
-DAMPING = (1e-9, 1e6)
-"""Bounds of the damping of the search: from Gauss-Newton to hardly a step."""
+DAMPING = (1e-7, 1e6)
+"""Bounds of the damping of the search, as a share of the mean curvature: from Gauss-Newton to hardly a step."""
 
 
 @dataclass(frozen=True)
@@ -130,8 +130,8 @@ def _descend(
     """
     bounded = math.isfinite(reach)
     u = torch.atanh((begin / reach).clamp(-0.99, 0.99)) if bounded else begin.clone()
-    damping = torch.full((len(u), 1, 1), 1e-2)
-    eye = torch.eye(u.shape[-1])
+    damping = torch.full((len(u), 1, 1), 1e-2, dtype=torch.float64)
+    eye = torch.eye(u.shape[-1], dtype=torch.float64)
 
     def decoded(u: Tensor) -> tuple[Tensor, Tensor]:
         z = reach * torch.tanh(u) if bounded else u
@@ -147,9 +147,12 @@ def _descend(
             at = u.detach().requires_grad_()
             residual = short(decoded(at)[1])
             columns = [torch.autograd.grad(residual[:, k].sum(), at, retain_graph=True)[0] for k in range(ACTION_DIM)]
-        residual, slope = residual.detach(), -torch.stack(columns, 1)
-        normal = slope.mT @ slope + damping * eye
-        step = torch.linalg.solve(normal, slope.mT @ residual[..., None])[..., 0]
+        residual, slope = residual.detach(), -torch.stack(columns, 1).double()
+        curvature = slope.mT @ slope
+        # There are more numbers in z than in an action, and where a VAE is flat there is no slope at all.
+        scale = curvature.diagonal(dim1=-2, dim2=-1).mean(-1)[:, None, None] + 1e-12
+        normal = curvature + damping * scale * eye
+        step = torch.linalg.solve(normal, slope.mT @ residual[..., None].double())[..., 0].float()
         with torch.no_grad():
             after = short(decoded(u + step)[1])
         better = after.square().sum(-1) < residual.square().sum(-1)

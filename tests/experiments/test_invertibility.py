@@ -94,6 +94,17 @@ def test_every_action_of_the_box_has_a_latent_under_a_flow():
             assert (found.z - wanted).abs().max() > 0.1
 
 
+def test_a_decoder_that_does_not_heed_its_latent_is_no_crash():
+    class Flat(Squeezed):
+        def decode(self, z, image=None, *, features=None):
+            return 0.0 * z[:, :7] + 0.25
+
+    wanted = torch.full((3, 7), 0.25)
+    wanted[0] = 0.5
+    found = by_search(Flat(8), wanted, torch.empty(3, 0), np.inf, QUICK, seeded())
+    torch.testing.assert_close(found.error, torch.tensor([0.25, 0.0, 0.0]))
+
+
 @pytest.fixture(scope="module")
 def vae():
     with torch.random.fork_rng():
