@@ -45,16 +45,16 @@ ACTIONS = {"uniform": "random actions of the box", "recorded": "demonstrated act
 """What is to be produced."""
 
 DAMPING = (1e-7, 1e6)
-"""Bounds of the damping of the search, as a share of the mean curvature: from Gauss-Newton to hardly a step."""
+"""Bounds of the damping of the search: from Gauss-Newton to hardly a step."""
 
 
 @dataclass(frozen=True)
 class Search:
     """How a latent is looked for where there is no inverse."""
 
-    restarts: int = 8
+    restarts: int = 32
     """Starts for each action and reach: the encoder's mean where there is one, then samples of N(0, I)."""
-    iterations: int = 40
+    iterations: int = 80
     """Steps of Levenberg and Marquardt from each."""
     tolerance: float = 1e-3
     """Largest difference in any number of the executed action that counts as the same."""
@@ -148,10 +148,8 @@ def _descend(
             residual = short(decoded(at)[1])
             columns = [torch.autograd.grad(residual[:, k].sum(), at, retain_graph=True)[0] for k in range(ACTION_DIM)]
         residual, slope = residual.detach(), -torch.stack(columns, 1).double()
-        curvature = slope.mT @ slope
-        # There are more numbers in z than in an action, and where a VAE is flat there is no slope at all.
-        scale = curvature.diagonal(dim1=-2, dim2=-1).mean(-1)[:, None, None] + 1e-12
-        normal = curvature + damping * scale * eye
+        # In double precision the least damping is enough: z has more numbers than an action, and a VAE has flat places.
+        normal = slope.mT @ slope + damping * eye
         step = torch.linalg.solve(normal, slope.mT @ residual[..., None].double())[..., 0].float()
         with torch.no_grad():
             after = short(decoded(u + step)[1])
