@@ -180,7 +180,7 @@ def measure(
         actions: how many of each kind.
         seed: of images, actions and starts.
         search: how long to search.
-        report: called with the name of each model that is measured.
+        report: called with the file of each model that is measured.
 
     Raises:
         ConfigError: there are fewer images than actions wanted, or a model was trained on this very dataset.
@@ -215,7 +215,7 @@ def measure(
                 })  # fmt: skip
         write_results(out, rows)
         if report:
-            report(path.name)
+            report(str(path))
     return rows
 
 
