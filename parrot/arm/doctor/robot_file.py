@@ -140,7 +140,7 @@ def _reached(patient: Patient, corner: NDArray[np.float64]) -> Place | None:
     assert patient.home is not None
     joints, start = patient.home.joints, patient.home.pose[:3]
     try:
-        for part in np.linspace(0, 1, 9)[1:]:
+        for part in np.linspace(0, 1, 5)[1:]:
             joints = patient.described.kinematics.inverse(start + part * (corner - start), DOWN, joints)
     except SpaceError:
         return None
