@@ -24,6 +24,9 @@ __all__ = ["COMMANDS", "doctor"]
 
 MARKS = {"ok": "[green]ok[/]", "warning": "[yellow]warning[/]", "failure": "[bold red]FAILURE[/]"}
 
+LOG_WIDTH = 240
+"""Characters of a line where no terminal folds it."""
+
 
 def doctor(argv: Sequence[str]) -> int:
     """Looks at an arm; arguments are `key:=value`, as for a launch file, or options."""
@@ -149,6 +152,8 @@ def report(robot: str, findings: Sequence[Finding], as_json: bool) -> int:
         said = escape(finding.value) + (f"\n[italic]→ {escape(finding.remedy)}[/]" if finding.remedy else "")
         table.add_row(f"  {MARKS[finding.level]}", escape(finding.thing), said)
     console = Console(highlight=False)
+    if not console.is_terminal:  # a log, in which nothing needs to be folded
+        console.width = LOG_WIDTH
     console.print(table)
     failed, doubtful = counts["failure"], counts["warning"]
     verdict = "[bold red]do not let it move yet[/]" if failed else "[bold green]nothing stands against moving it[/]"

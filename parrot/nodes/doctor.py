@@ -1,6 +1,6 @@
 """Looks at a graph without touching it, for `parrot doctor`: a node that has subscriptions and nothing else.
 
-It publishes nothing, calls nothing and offers nothing, so whatever is wrong, looking cannot move an arm.
+It publishes nothing and calls nothing, so whatever is wrong, looking cannot move an arm.
 """
 
 from __future__ import annotations
