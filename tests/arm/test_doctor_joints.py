@@ -10,8 +10,9 @@ from doctor_rig import HOME, NAMES, PATIENT, ROBOT, STATES, URDF, Seen, found, h
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from parrot.arm.doctor.joints import check_stamps, way_home
+from parrot.arm.doctor.joints import check_place, check_presence, check_rest, check_stamps, way_home
 from parrot.arm.doctor.robot_file import patient_of
+from parrot.arm.doctor.seen import JointSample
 from parrot.errors import SpaceError
 from parrot.rotations import DOWN
 from parrot.sim.config import load_robot
@@ -162,3 +163,21 @@ def test_without_a_usable_yaml_camera_and_clock_are_still_judged():
 def test_relative_names_of_topics_are_found():
     relative = replace(ROBOT, driver=replace(ROBOT.driver, joint_states=STATES.lstrip("/")))
     assert troubles(healthy(), relative) == set()
+
+
+NUMBER = st.floats(-10, 10) | st.sampled_from([np.nan, np.inf, -np.inf, 1e300, 0.0])
+SAMPLE = st.builds(
+    JointSample, st.floats(0, 10), st.integers(0, 2**62), st.integers(0, 2**62),
+    st.lists(st.sampled_from([*NAMES, "", "other"]), max_size=9).map(tuple) | st.just(NAMES),
+    st.lists(NUMBER, max_size=9).map(tuple) | st.tuples(*[NUMBER] * len(NAMES)),
+)  # fmt: skip
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(SAMPLE, max_size=4).map(tuple))
+def test_whatever_a_driver_says_is_judged_and_no_exception(samples):
+    seen = healthy(joints=samples)
+    for check in (check_presence, check_stamps, check_rest, check_place):
+        for finding in check(PATIENT, seen):
+            assert finding.subject == "joint states"
+            assert bool(finding.remedy) == (finding.level != "ok")
