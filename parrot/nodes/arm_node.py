@@ -69,6 +69,8 @@ class ArmNodeConfig:
     """Seconds that coming home may take before the node gives up."""
     scene_timeout: Annotated[float, Range(1.0, 86400.0)] = 1800.0
     """Seconds to wait for the table to be set before the node gives up."""
+    description_timeout: Annotated[float, Range(0.0, 60.0)] = 1.0
+    """Seconds to look for the driver's `robot_description`, before the URDF in the robot's YAML counts."""
     republish_period: Annotated[float, Range(0.05, 60.0)] = 0.5
     """Seconds without an answer after which the image is published again, for those who joined late."""
     autostart: bool = True
@@ -98,7 +100,7 @@ class ArmNode(ManagedNode[ArmNodeConfig]):
             make_judge(config.classifier, robot.name, self.health) if config.reward == "classifier" else None
         )
         self.period = 1 / robot.control_hz
-        self.link = DriverLink(self, robot)
+        self.link = DriverLink(self, robot, config.description_timeout)
         self.operator = Operator(self, self, config.reward == "topic")
         self.reset = ArmReset(self, self.link, self.operator, config.scene, config.home_timeout, config.scene_timeout)
         self.newest: tuple[int, Image, float] | None = None

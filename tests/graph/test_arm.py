@@ -66,6 +66,10 @@ def test_an_episode_keeps_its_rate_and_has_the_simulators_messages(spy):
     assert median < 30
 
 
+def test_kinematics_come_from_the_urdf_that_the_driver_publishes(spy):
+    spy.wait(lambda: spy.says("kinematics").startswith("robot_description"), what="robot_description")
+
+
 def test_what_the_limits_leave_of_an_action_is_said(spy):
     spy.policy = lambda stamp: np.array([0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0])
     spy.wait(lambda: spy.counted("safety: workspace"), what="the workspace's edge")  # 0.24 m away: seven steps
