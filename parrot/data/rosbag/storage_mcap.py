@@ -83,6 +83,7 @@ class McapFile:
         """Where and why reading ended before the end of the file."""
         self._at = 0  # where what is being read begins
         self._schemas: dict[int, tuple[str, str, str]] = {}
+        self._nameless = False  # whether a channel came without its schema
         if growing:
             growing.wait(len(MAGIC))
         with open(path, "rb") as file:
@@ -109,7 +110,7 @@ class McapFile:
             yield name, time, data if need(name) else b""
 
     def _read_summary(self) -> bool:
-        """Reads the channels from the end of the file; whether there are any."""
+        """Reads the channels from the end of the file; whether there are any, with their schemas."""
         with open(self.path, "rb") as file:
             if self.size < len(MAGIC) + FOOTER_BYTES:
                 return False
@@ -126,7 +127,8 @@ class McapFile:
                     offset, length = _U64.unpack_from(body)[0], _U64.unpack_from(body, 8)[0]
                     file.seek(offset + HEAD.size)
                     self._learn(METADATA, memoryview(file.read(max(length - HEAD.size, 0))))
-        return bool(self.topics)
+        # Writers need not repeat there what stands in the body: channels, schemas, both or neither.
+        return bool(self.topics) and not self._nameless
 
     def _learn(self, kind: int, body: Buffer) -> None:
         """Takes in a schema, a channel or rosbag2's metadata."""
@@ -140,6 +142,7 @@ class McapFile:
             topic, at = _string(body, 4)
             serialisation = _string(body, at)[0]
             kind_name, encoding, text = self._schemas.get(schema, ("unknown", "", ""))
+            self._nameless |= schema > 0 and schema not in self._schemas
             self.topics[number] = BagTopic(topic, kind_name, serialisation, encoding, text)
         elif kind == METADATA:
             name, at = _string(body, 0)
@@ -234,7 +237,9 @@ def _chunk(data: memoryview) -> memoryview:
     _, _, size, crc = _CHUNK.unpack_from(data)
     compression, begin = _string(data, _CHUNK.size)
     packed = data[begin + 8 : begin + 8 + _U64.unpack_from(data, begin)[0]]
-    if compression == "zstd":
+    if not len(packed):
+        records = packed  # not even an empty frame
+    elif compression == "zstd":
         records = memoryview(zstd.decompress(packed))
     elif compression == "lz4":
         records = memoryview(lz4.frame.decompress(packed))
