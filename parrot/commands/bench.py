@@ -124,7 +124,7 @@ def _measure(name: str, runs: int, episodes: int, seed: int, threads: int) -> li
         if name == "bags":
             from parrot.bench.bags import converting
 
-            return [converting(runs, seed)]
+            return converting(runs, seed)
         from parrot.bench.graph import looping
 
         return [looping(runs, seed)]

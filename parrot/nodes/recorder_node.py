@@ -1,6 +1,6 @@
 """Records a graph into an MCAP bag that `ros2 bag` reads; what it has called kept is never lost.
 
-What it decides by is in `parrot.nodes.tally` (episodes), `steps` (what belongs together) and `watch` (rates).
+What it decides by is in `parrot.data.rosbag.verdicts` (episodes), `steps` (what belongs together) and `watch` (rates).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 from parrot.data.rosbag.serialize import string_bytes, vector_bytes
+from parrot.data.rosbag.verdicts import MARKERS, Marker, Tally
 from parrot.data.rosbag.writer import BagWriter, free_path, recover
 from parrot.errors import ConfigError, RunError, SpaceError
 from parrot.nodes import topics
@@ -24,7 +25,6 @@ from parrot.nodes.ear import Ear, further_topics, message_class
 from parrot.nodes.messages import nanoseconds, vector_from
 from parrot.nodes.recorder_config import RecorderNodeConfig
 from parrot.nodes.steps import Steps, stamp_in
-from parrot.nodes.tally import MARKERS, Marker, Tally
 from parrot.nodes.watch import GB, Overview, expectations
 from parrot.spaces import ACTION_NAMES, OUTCOME_NAMES, Outcome, check_action
 
@@ -213,7 +213,7 @@ class RecorderNode(GraphNode[RecorderNodeConfig]):
         except SpaceError as error:
             self.refuse("outcome", error)
             return
-        if self.tally.outcome(done=outcome.done, success=outcome.success):
+        if self.tally.outcome(done=outcome.done, success=outcome.success, step=outcome.step):
             self.ending = stamp_in(data), time.monotonic()
             self.end()
 
@@ -293,7 +293,7 @@ class RecorderNode(GraphNode[RecorderNodeConfig]):
         tally, facts = self.tally, self.health.facts
         facts["episodes kept"] = str(tally.kept.total())
         facts.update({verdict: str(tally.kept[verdict]) for verdict in ("success", "failure")})
-        facts["discarded"] = str(tally.discarded)
+        facts["discarded"] = str(tally.counts["discarded"])
 
     # The end.
 

@@ -21,12 +21,13 @@ from parrot.data.episode import Episode
 from parrot.data.index import SHARDS, read_index
 from parrot.data.manifest import ArraySpec, Manifest
 from parrot.data.rosbag.actions import make_source
+from parrot.data.rosbag.candidate import Candidate
 from parrot.data.rosbag.clock import clock_cuts
 from parrot.data.rosbag.cutting import cut
 from parrot.data.rosbag.filling import Filled, fill
 from parrot.data.rosbag.mapping import Mapping as BagMapping
 from parrot.data.rosbag.notes import odd
-from parrot.data.rosbag.pairing import Candidate, candidates
+from parrot.data.rosbag.pairing import candidates
 from parrot.data.rosbag.reader import Bag
 from parrot.data.rosbag.report import BagReport, topic_report
 from parrot.data.rosbag.survey import check_topics, survey
@@ -218,6 +219,7 @@ class _Job:
         self.done = set(read_index(self.writer.path / SHARDS / SHARD)["attempt"].tolist())
         source = None if mapping.recorded else make_source(mapping.action, self.robot)
         found = survey(bag, mapping, source.topics if source else ())
+        mapping = self.mapping = found.mapping
         # Fixed transforms are sent once, with whatever stamp.
         fixed = mapping.action.get("static_topic", "/tf_static")
         others = [found.tracks[name] for name in source.topics if name != fixed] if source else []
