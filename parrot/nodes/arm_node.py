@@ -141,6 +141,7 @@ class ArmNode(ManagedNode[ArmNodeConfig]):
         """Holds; the episode, if there is one, ends when the node is active again."""
         if self.link is not None:
             self.link.tick()
+            self.health.facts["paused"] = "True"
 
     # The loop.
 
@@ -196,9 +197,13 @@ class ArmNode(ManagedNode[ArmNodeConfig]):
         self.images.publish(self.shown)
 
     def repeat(self, now: float) -> None:
-        """Publishes image and outcome again, for those who joined late: the loop is alive, and waits."""
-        if self.shown is None or now - self.published_at < self.config.republish_period:
+        """Publishes again the image that awaits its action, and the outcome before it, for those who joined late.
+
+        Never the image of a step that is over: who joined since would act on it, and take its outcome for theirs.
+        """
+        if self.state != "shown" or now - self.published_at < self.config.republish_period:
             return
+        assert self.shown is not None
         self.published_at = now
         if self.outcome is not None:
             self.outcomes.publish(self.outcome)
@@ -237,7 +242,7 @@ class ArmNode(ManagedNode[ArmNodeConfig]):
         """Whether the step has met the objective, and whether the episode is given up."""
         success, failed = self.operator.verdict()
         if self.judge is not None:
-            fresh = self.newest is not None and self.newest[0] > self.stamp and self.newest[2] > self.acted_at
+            fresh = self.newest is not None and self.newest[0] != self.stamp and self.newest[2] > self.acted_at
             success |= self.judge.sees_success(image_from(self.newest[1]) if self.newest and fresh else None)
         return success and not failed, failed
 
@@ -282,8 +287,7 @@ class ArmNode(ManagedNode[ArmNodeConfig]):
         elif before and not fault:
             self.get_logger().info("the arm may move again, slowly at first")
         self.health.facts["stopped"] = fault or "no"
-        waiting = self.reset.phase == "scene"
-        self.health.facts["paused"] = str(bool(self.paused or fault or waiting))
+        self.health.facts["paused"] = str(bool(self.paused or fault or self.reset.phase != "ready"))
 
     def summarise(self) -> None:
         """What diagnostics say beyond counts: interventions, latencies, where the loop stands."""
@@ -306,8 +310,8 @@ class ArmNode(ManagedNode[ArmNodeConfig]):
             return
         now, stamp = time.monotonic(), nanoseconds(message.header.stamp)
         assert self.link is not None
-        self.link.core.camera(stamp, hash(image.tobytes()), now)
-        self.newest = (stamp, message, now)
+        if self.link.core.camera(stamp, hash(image.tobytes()), now):
+            self.newest = (stamp, message, now)
 
     def stop(self) -> None:
         """The e-stop: latches until `release`."""
