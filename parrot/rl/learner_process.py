@@ -22,7 +22,7 @@ STOP_SECONDS = 3.0
 """A learner that has not saved and ended by then is killed; its last checkpoint stays."""
 
 SHORT_LIFE = 30.0
-"""Seconds: a learner that is killed sooner after its start may have been killed for what it does, for its memory say."""
+"""Seconds: one that is killed sooner after its start may have been killed for what it does, for its memory say."""
 
 SHORT_LIVES = 3
 """So many of them in a row, and it is not started again."""
