@@ -7,8 +7,8 @@ core to the driver as soon as it comes; its outcome follows at the next period. 
 from __future__ import annotations
 
 import time
-from collections import deque
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
@@ -26,13 +26,11 @@ from parrot.nodes.lifecycle import ManagedNode
 from parrot.nodes.messages import image_from, nanoseconds, time_message, vector_from, vector_message
 from parrot.nodes.operator import Operator
 from parrot.nodes.parameters import Range
+from parrot.nodes.timing import NO_ACTION, NO_PICTURE, Timing
 from parrot.sim.config import load_robot
 from parrot.spaces import ACTION_NAMES, EPISODE_STEPS, OUTCOME_NAMES, Outcome
 
 __all__ = ["ArmNode", "ArmNodeConfig", "main"]
-
-LATENCIES = 6000
-"""Latencies kept: ten minutes at 10 Hz."""
 
 WATCHES = 5
 """Looks of the watchdogs in each control period, at least."""
@@ -71,6 +69,8 @@ class ArmNodeConfig:
     """Seconds to wait for the table to be set before the node gives up."""
     republish_period: Annotated[float, Range(0.05, 60.0)] = 0.5
     """Seconds without an answer after which the image is published again, for those who joined late."""
+    timing: str = ""
+    """CSV file to which it is written when each control period began and how long each command took; empty: none."""
     autostart: bool = True
     """Configure and activate the node at once, rather than wait for `ros2 lifecycle`."""
 
@@ -92,6 +92,7 @@ class ArmNode(ManagedNode[ArmNodeConfig]):
         Raises:
             ConfigError: the robot is not known, or lacks a driver, or its driver's messages are missing.
             WeightsError: there is no such classifier, or it is for another robot.
+            RunError: the file `timing` cannot be written.
         """
         config, robot = self.config, load_robot(self.config.robot)
         self.judge: Judge | None = (
@@ -111,8 +112,8 @@ class ArmNode(ManagedNode[ArmNodeConfig]):
         self.index = self.episodes = self.successes = 0
         self.paused = self.estopped = self.broken = False
         """`broken`: the episode cannot go on; its step ends as truncated."""
-        self.latencies: deque[float] = deque(maxlen=LATENCIES)
-        self.shown_at = self.published_at = self.acted_at = self.stepped_at = time.monotonic()
+        self.timing = Timing(self.period, Path(config.timing).expanduser() if config.timing else None)
+        self.shown_at = self.published_at = self.acted_at = time.monotonic()
 
         self.images = self.create_publisher(Image, topics.IMAGE, topics.LOOP)
         self.outcomes = self.create_publisher(JointState, topics.OUTCOME, topics.LOOP)
@@ -148,11 +149,7 @@ class ArmNode(ManagedNode[ArmNodeConfig]):
     def step(self) -> None:
         """One control period."""
         now = time.monotonic()
-        late = now - self.stepped_at - self.period
-        self.stepped_at = now
-        self.health.took("late", max(0.0, late))
-        if late > self.period / 2:
-            self.health.count("missed periods")
+        self.health.took("late", self.timing.began(now))
         assert self.link is not None
         if not self.active or self.paused or self.link.fault:
             self.reset.wait()
@@ -170,7 +167,7 @@ class ArmNode(ManagedNode[ArmNodeConfig]):
                 if self.reset.phase == "ready":
                     self.show(now)
         elif self.state == "shown":
-            self.health.count("periods without an action")
+            self.timing.missed(NO_ACTION, now)
             self.repeat(now)
         else:
             # An episode that broke between two steps shows one more image, which is the step that then ends it.
@@ -181,7 +178,7 @@ class ArmNode(ManagedNode[ArmNodeConfig]):
         """Publishes the newest observation, if there is a new one: the next step begins."""
         assert self.link is not None
         if self.newest is None or self.newest[0] == self.stamp:
-            self.health.count("periods without a new picture")
+            self.timing.missed(NO_PICTURE, now)
             self.repeat(now)
             return
         if self.newest[0] < self.stamp:
@@ -235,7 +232,7 @@ class ArmNode(ManagedNode[ArmNodeConfig]):
         self.acted_at = time.monotonic()
         self.state = "acted"
         self.health.count("steps")
-        self.latencies.append(self.acted_at - self.shown_at)
+        self.timing.commanded(self.shown_at, self.acted_at)
         self.executed.publish(vector_message(ACTION_NAMES, done, self.stamp))
 
     def verdict(self) -> tuple[bool, bool]:
@@ -260,6 +257,7 @@ class ArmNode(ManagedNode[ArmNodeConfig]):
             self.episodes += 1
             self.successes += success
             self.health.count("episodes")
+            self.timing.flush()
             self.reset.begin()
             if self.judge is not None:
                 self.judge.forget()
@@ -295,9 +293,9 @@ class ArmNode(ManagedNode[ArmNodeConfig]):
         facts = self.health.facts
         facts["phase"] = f"step {self.index}" if self.reset.phase == "ready" else f"reset: {self.reset.phase}"
         facts.update({f"safety: {name}": str(count) for name, count in sorted(self.link.core.counts.items())})
-        if self.latencies:
-            median, most = 1000 * np.percentile(np.array(self.latencies), (50, 99))
-            facts["image to command, p50 and p99 in ms"] = f"{median:.1f} {most:.1f}"
+        facts.update({name: str(count) for name, count in sorted(self.timing.counts.items())})
+        if took := self.timing.percentiles():
+            facts["image to command, p50, p99 and most in ms"] = took
 
     # What comes from the camera and from people.
 
@@ -350,6 +348,7 @@ class ArmNode(ManagedNode[ArmNodeConfig]):
         """The last command on the wire is to hold."""
         if self.link is not None:
             self.link.close()
+            self.timing.flush()
 
 
 def main() -> None:
