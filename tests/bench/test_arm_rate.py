@@ -37,5 +37,5 @@ def test_what_happens_while_everything_warms_up_does_not_count():
 
 def test_a_file_that_cannot_be_written_is_one_line_before_the_loop_begins(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(RunError, match="cannot be written .*; name another file"):
+    with pytest.raises(RunError, match=r"cannot be written .*; name another file"):
         Timing(0.1, tmp_path / "file" / "timing.csv")
