@@ -155,13 +155,17 @@ def allowed(config: SACConfig, replay: Replay) -> int:
     return int((replay.env_steps - config.start_steps) * config.updates_per_step)
 
 
-def main(fd: int, spec: LearnerSpec) -> None:
+def main(fd: int, spec: LearnerSpec, parent: int) -> None:
     """The process: updates, publishes and saves until it is asked to end or its parent is gone.
+
+    Args:
+        fd: descriptor of the shared memory.
+        spec: what to do.
+        parent: process id of the actor, which may have been killed already: importing takes seconds.
 
     Raises:
         ParrotError: the checkpoint is damaged, or cannot be written.
     """
-    parent = os.getppid()
     os.nice(NICE)
     torch.set_num_threads(spec.threads)
     folder = Path(spec.folder)
@@ -173,11 +177,14 @@ def main(fd: int, spec: LearnerSpec) -> None:
     block.tell(updates=updates)
     block.weights.write(learner.actor.parameters)
     published, published_at, reported_at, saved_at = updates, *[time.monotonic()] * 3
+    saved = updates if found else -1
     counted, counted_at = updates, time.monotonic()
 
     def save() -> None:
+        nonlocal saved
         counters: dict[str, Any] = {"updates": updates, "episodes": block.replay.episodes, "algo": spec.algo}
         save_checkpoint(folder, learner.state(), counters)
+        saved = updates
 
     while not block.wishes[0] and os.getppid() == parent:
         now = time.monotonic()
@@ -200,13 +207,14 @@ def main(fd: int, spec: LearnerSpec) -> None:
             save()
             saved_at = now
             block.tell(saves=wish)
-    save()
+    if updates > saved:  # else what is there is at least as new: an actor that came after ours may have saved, too
+        save()
 
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        main(int(sys.argv[1]), LearnerSpec.from_json(sys.argv[2]))
+        main(int(sys.argv[1]), LearnerSpec.from_json(sys.argv[2]), int(sys.argv[3]))
     except ParrotError as error:
         print(f"parrot: {error}", file=sys.stderr)
         sys.exit(error.exit_code)

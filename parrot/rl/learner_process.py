@@ -57,7 +57,7 @@ class LearnerProcess:
         env["PYTHONPATH"] = os.pathsep.join(p for p in (package, os.environ.get("PYTHONPATH")) if p)
         self._began = time.monotonic()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "parrot.rl.learner", str(self.block.fd), self.spec.to_json()],
+            [sys.executable, "-m", "parrot.rl.learner", str(self.block.fd), self.spec.to_json(), str(os.getpid())],
             stdin=subprocess.DEVNULL, stdout=self._stderr, stderr=self._stderr, pass_fds=[self.block.fd], env=env,
             start_new_session=True,  # Ctrl-C is the actor's business, which then asks the learner to save
         )  # fmt: skip

@@ -137,6 +137,14 @@ class Graph:
     def learner(self) -> psutil.Process | None:
         return self.running["rl_node"].child("parrot.rl.learner")
 
+    def learners(self) -> list[psutil.Process]:
+        """All that write this run's checkpoint: those of a killed rl_node have to end, too."""
+        word, found = str(self.run / "checkpoint"), []
+        for process in psutil.process_iter():
+            with suppress(psutil.NoSuchProcess):
+                found += [process] if word in " ".join(process.cmdline()) else []
+        return found
+
     def kept(self) -> dict[Path, tuple[int, int]]:
         """Bag -> the episodes, and those with success, that its recorder has called kept."""
         bags = [(re.search(r"recording to (\S+)", recorder.output), recorder) for recorder in self.recorders]
@@ -281,6 +289,7 @@ def test_kills_at_random_moments_lose_no_episode_and_the_run_goes_on(graph: Grap
         if what != "learner":
             graph.start(what)
         go_on(graph, looker, 1)
+        looker.wait(lambda: len(graph.learners()) == 1, PATIENCE, "the end of other learners")
         check_run(graph)
         found.append(Kill(number + 1, round(moment, 2), what, before, graph.rows(), lost, SEED))
         assert lost == 0, found[-1]
