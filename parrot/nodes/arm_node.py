@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 from rclpy.duration import Duration
 from sensor_msgs.msg import Image, JointState
 
-from parrot.errors import SpaceError
+from parrot.errors import RunError, SpaceError
 from parrot.nodes import topics
 from parrot.nodes.arm_reset import ArmReset
 from parrot.nodes.base import run
 from parrot.nodes.driver_link import DriverLink
 from parrot.nodes.judge import Judge, make_judge
+from parrot.nodes.latch import Latch, state_folder
 from parrot.nodes.lifecycle import ManagedNode
 from parrot.nodes.messages import image_from, nanoseconds, time_message, vector_from, vector_message
 from parrot.nodes.operator import Operator
@@ -31,6 +32,8 @@ from parrot.sim.config import load_robot
 from parrot.spaces import ACTION_NAMES, EPISODE_STEPS, OUTCOME_NAMES, Outcome
 
 __all__ = ["ArmNode", "ArmNodeConfig", "main"]
+
+LET_GO = "let go by L in operator_node, or the service estop (std_srvs/SetBool) with false"
 
 WATCHES = 5
 """Looks of the watchdogs in each control period, at least."""
@@ -71,6 +74,8 @@ class ArmNodeConfig:
     """Seconds without an answer after which the image is published again, for those who joined late."""
     timing: str = ""
     """CSV file to which it is written when each control period began and how long each command took; empty: none."""
+    state: str = ""
+    """Folder in which an e-stop is remembered; empty: $XDG_STATE_HOME/parrot, or ~/.local/state/parrot."""
     autostart: bool = True
     """Configure and activate the node at once, rather than wait for `ros2 lifecycle`."""
 
@@ -112,6 +117,12 @@ class ArmNode(ManagedNode[ArmNodeConfig]):
         self.index = self.episodes = self.successes = 0
         self.paused = self.estopped = self.broken = False
         """`broken`: the episode cannot go on; its step ends as truncated."""
+        folder = Path(config.state).expanduser() if config.state else state_folder()
+        self.latch = Latch(robot.name, self.get_fully_qualified_name(), folder)
+        if self.latch.held:
+            self.estopped = True
+            self.link.core.estop(time.monotonic())
+            self.warn(f"the e-stop was never let go of ({self.latch.path}); {LET_GO}")
         self.timing = Timing(self.period, Path(config.timing).expanduser() if config.timing else None)
         self.shown_at = self.published_at = self.acted_at = time.monotonic()
 
@@ -318,12 +329,21 @@ class ArmNode(ManagedNode[ArmNodeConfig]):
         self.link.core.estop(time.monotonic())
         self.link.tick()
         self.broken = True
-        self.warn("e-stop; let go by L in operator_node, or the service estop (std_srvs/SetBool) with false")
+        self.warn(f"e-stop; {LET_GO}")
+        try:
+            self.latch.set()  # after the arm was told: a disk may take its time
+        except RunError as error:
+            self.warn(f"the e-stop holds, but would not outlive this node: {error}")
 
     def release(self) -> None:
         """Lets go of the e-stop: the arm starts slowly, with a reset."""
         assert self.link is not None
         if self.estopped:
+            try:
+                self.latch.clear()
+            except RunError as error:
+                self.warn(f"the e-stop stays: {error}")
+                return
             self.estopped = False
             self.link.core.release(time.monotonic())
 

@@ -266,6 +266,34 @@ def test_the_arm_is_still_two_periods_after_its_own_node_is_killed(spy, arm):
     assert spy.moved(killed + 2 * PERIOD) < STILL
 
 
+def test_an_e_stop_outlives_the_node_that_was_killed(listener, shared_world):
+    def node():
+        return shared_world.node("arm_node", robot="emulated", reward="topic", scene="service")
+
+    spy, first = listener, node()
+    spy.forget()
+    spy.wait(lambda: spy.says("stopped") == "no", what="an arm that may move")
+    spy.estop(True)
+    first.kill()
+    spy.forget()
+    second = node()
+    spy.wait(lambda: spy.says("stopped") == "estop", what="the stop, remembered")
+    assert "the e-stop was never let go of" in second.output
+    spy.path.clear()
+    began = time.monotonic()
+    spy.policy = lambda stamp: np.ones(7)
+    spy.spin(1.0)
+    spy.policy = None
+    assert spy.moved(began) < STILL
+    spy.estop(False)
+    spy.stepping()
+    second.kill()
+    spy.forget()
+    third = node()
+    spy.wait(lambda: spy.says("stopped") == "no", what="an arm that may move again")
+    third.kill()
+
+
 def test_an_arm_that_does_not_come_home_is_given_up_in_one_line(arm, listener, shared_world):
     listener.fault("ignore_commands")
     node = shared_world.node("arm_node", robot="emulated", reward="topic", scene="service", home_timeout=2.0)
