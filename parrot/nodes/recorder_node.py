@@ -17,7 +17,7 @@ from std_srvs.srv import Trigger
 
 from parrot.data.rosbag.serialize import string_bytes, vector_bytes
 from parrot.data.rosbag.verdicts import MARKERS, Marker, Tally
-from parrot.data.rosbag.writer import BagWriter, free_path, recover
+from parrot.data.rosbag.writer import BagWriter, free_path, recover_all
 from parrot.errors import ConfigError, RunError, SpaceError
 from parrot.nodes import topics
 from parrot.nodes.base import GraphNode, run
@@ -62,9 +62,11 @@ class RecorderNode(GraphNode[RecorderNodeConfig]):
     def __init__(self) -> None:
         super().__init__()
         config, now = self.config, time.monotonic()
+        # A system's clock that is set while we record would turn the order of the messages round.
+        self.epoch = time.time_ns() - time.monotonic_ns()
         wanted = Path(config.bag).expanduser()
-        if wanted.is_dir() and recover(wanted):
-            self.get_logger().info(f"{wanted}: its recorder was killed; all finished episodes are recovered")
+        for recovered in recover_all(wanted):
+            self.get_logger().info(f"{recovered}: its recorder was killed; all finished episodes are recovered")
         self.names = {topic: self.resolve_topic_name(topic) for topic in TOPICS}
         kinds = dict(TOPICS)
         for topic, kind in further_topics(config.topics).items():
@@ -125,7 +127,7 @@ class RecorderNode(GraphNode[RecorderNodeConfig]):
         self.health.count("messages")
         self.overview.heard(topic, time.monotonic())
         try:
-            self.bag.write(self.names[topic], time.time_ns(), data)
+            self.bag.write(self.names[topic], self.epoch + time.monotonic_ns(), data)
         except RunError as error:
             raise self.stopped(error) from error
         if topic in LOOP_TOPICS:

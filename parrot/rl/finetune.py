@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from parrot.errors import SpaceError
 from parrot.rl.algorithms import start_of
 from parrot.rl.checkpoint import load_checkpoint
-from parrot.rl.learner import LearnerProcess, LearnerSpec, acting, allowed
+from parrot.rl.learner import LearnerSpec, acting, allowed
+from parrot.rl.learner_process import LearnerProcess
 from parrot.rl.report import Curves, write_report
 from parrot.rl.run_folder import EpisodeRow, RunFolder
 from parrot.rl.sac import Actor
@@ -164,6 +165,17 @@ class FineTuning:
         if outcome.done:
             self._commit(outcome)
 
+    @property
+    def steps(self) -> int:
+        """Steps of the unfinished episode whose outcome is known."""
+        return len(self._rewards)
+
+    def begin(self) -> None:
+        """The step that was acted on last is an episode's first: forgets what there is of one before."""
+        del self._images[:-1], self._latents[:-1]
+        self._actions.clear()
+        self._rewards.clear()
+
     def discard(self) -> None:
         """Forgets the unfinished episode, e.g. after the world was reset from outside."""
         self._images: list[NDArray[np.uint8]] = []
@@ -195,6 +207,15 @@ class FineTuning:
             updates=self._updates, updates_per_second=told.pop("rate", 0.0), seconds=self.seconds,
             seconds_left=seconds_left, successes=self._block.replay.successes if self._block else 0, losses=told,
         )  # fmt: skip
+
+    def tend(self) -> None:
+        """Looks after the learner: one that was killed is started again. To be called now and again.
+
+        Raises:
+            RunError: the learner has ended by itself, or is killed again and again.
+        """
+        if self.learner:
+            self.learner.check()
 
     def save(self) -> None:
         """Saves the learner's weights and moments now.
@@ -231,7 +252,6 @@ class FineTuning:
         actions, rewards = np.stack(self._actions), np.array(self._rewards, np.float32)
         self.discard()
         if self.learner and self._block:
-            self.learner.check()
             self._updates = max(self._updates, int(self._block.statistics[0]))
         self._env_steps += steps if phase != "after" else 0
         previous = [r.success for r in self.folder.rows if r.phase == phase][-(WINDOW - 1) :]
@@ -248,6 +268,7 @@ class FineTuning:
         if self.learner and self._block:
             replay = self._block.replay
             replay.append(images, latents, rewards, success=outcome.success, terminated=outcome.terminated)
+            self.tend()  # whatever has become of the learner, the episode is safe
             if self.config.sac.synchronous:
                 self.learner.wait_for(allowed(self.config.sac, replay))
             self._block.weights.read(self._actor.parameters)

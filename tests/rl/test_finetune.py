@@ -20,6 +20,8 @@ from parrot.prior.weights import load_prior
 from parrot.rl.checkpoint import load_checkpoint
 from parrot.rl.display import line
 from parrot.rl.finetune import FineTuning
+from parrot.rl.learner import allowed
+from parrot.rl.learner_process import SHORT_LIVES
 from parrot.rl.loop import run_loop
 from parrot.rl.settings import sac_config
 from parrot.spaces import Outcome
@@ -96,27 +98,54 @@ def test_a_stopped_run_goes_on_with_its_count_replay_and_weights(small, tmp_path
     assert [r["episode"] for r in rows] == [str(i) for i in range(1, 8)]
 
 
-def test_a_dead_learner_is_one_clear_error_and_the_run_goes_on(small, tmp_path):
+def kill_learner(tuning):
+    os.kill(tuning.learner.pid, signal.SIGKILL)
+    waited(lambda: tuning.learner._process.poll() is not None)
+
+
+def test_a_learner_that_is_killed_goes_on_from_its_checkpoint_and_no_episode_is_lost(small, tmp_path):
+    config = small(["start_successes=0", "updates_per_step=1"], episodes=20)
+    with FineTuning(config, tmp_path) as tuning:
+        for _ in range(6):
+            episode(tuning)
+        waited(lambda: tuning._block.statistics[0] > 0)
+        tuning.save()
+        saved = load_checkpoint(tmp_path / "checkpoint")[1]["updates"]
+        kill_learner(tuning)
+        episode(tuning)
+        assert tuning.learner.restarts == 1
+        waited(lambda: tuning._block.statistics[0] >= allowed(config.sac, tuning._block.replay))
+        assert tuning._block.replay.episodes == len(tuning.folder.rows) == 7
+        kill_learner(tuning)
+        tuning.save()  # asked of a dead one, it is done by the next
+        assert tuning.learner.restarts == 2
+    assert load_checkpoint(tmp_path / "checkpoint")[1]["updates"] >= saved > 0
+
+
+def test_a_learner_that_is_killed_again_and_again_is_one_clear_error_and_the_run_goes_on(small, tmp_path):
     config = small(episodes=20)
     with FineTuning(config, tmp_path) as tuning:
         episode(tuning)
-        os.kill(tuning.learner.pid, signal.SIGKILL)
-        waited(lambda: tuning.learner._process.poll() is not None)
-        with pytest.raises(RunError, match=r"the learner was killed by SIGKILL.*start the same run again"):
+        for _ in range(SHORT_LIVES - 1):
+            kill_learner(tuning)
+            tuning.tend()
+        kill_learner(tuning)
+        with pytest.raises(RunError, match=r"the learner was killed by SIGKILL 3 times.*start the same run again"):
             episode(tuning)
     with FineTuning(config, tmp_path) as tuning:
-        assert tuning.status().successes == 1
+        assert tuning.status().successes == 2  # that episode, too, had been finished
         episode(tuning)
 
 
-def test_the_learner_saves_and_ends_when_its_parent_is_killed(small, tmp_path, prior_path):
+@pytest.mark.parametrize("first", ["tuning.save()", "pass  # while the learner is still importing"])
+def test_the_learner_ends_when_its_parent_is_killed(small, tmp_path, prior_path, first):
     code = textwrap.dedent(f"""
         import os, signal, time, numpy as np, torch
         from parrot.rl.finetune import FineTuning
         from parrot.rl.settings import FineTuneConfig, sac_config
         tuning = FineTuning(FineTuneConfig(prior={str(prior_path)!r}, sac=sac_config("fast", ["features=16",
             "hidden=[16,16]", "critics=2", "replay_episodes=8"])), {str(tmp_path)!r})
-        tuning.save()
+        {first}
         print(tuning.learner.pid, flush=True)
         os.kill(os.getpid(), signal.SIGKILL)
     """)
@@ -132,7 +161,7 @@ def test_the_learner_saves_and_ends_when_its_parent_is_killed(small, tmp_path, p
             return True
 
     waited(gone)
-    assert load_checkpoint(tmp_path / "checkpoint")
+    assert load_checkpoint(tmp_path / "checkpoint")  # what nothing was learnt for is there, too
 
 
 def test_a_folder_takes_one_run_at_a_time(small, tmp_path):
