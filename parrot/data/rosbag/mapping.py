@@ -30,6 +30,9 @@ class Topics:
     """JointState with `reward success terminated truncated step` for each step, where there is one."""
     marker: str = "/marker"
     """String `start`, `success`, `failure` or `discard`, where there is one."""
+    episode: str = "/episode"
+    """String before an episode's first image: JSON with its `task`, as `parrot data to-bags` writes it.
+    Where there is no `marker`, the words of one are understood here, too."""
 
 
 @dataclass(frozen=True)

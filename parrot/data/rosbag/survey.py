@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 from array import array
 from collections import Counter
@@ -81,6 +82,17 @@ class Survey:
     """What its topics mean, with nothing left open."""
     asked: str = ""
     """Topic of the actions that were asked for, where there are those that were executed, too."""
+    episode: Track = field(default_factory=Track)
+    """What is said of each episode before it begins (list of str)."""
+
+    def task_before(self, image: int) -> str | None:
+        """The task that was named last before the image at this place in its track; None if none was."""
+        before = np.flatnonzero(self.episode.receive <= self.image.receive[image])
+        try:
+            task = json.loads(self.episode.values[before[-1]])["task"]
+        except (IndexError, ValueError, TypeError, KeyError):
+            return None
+        return task if isinstance(task, str) and task.isprintable() else None
 
 
 def check_topics(bag: Bag, mapping: Mapping, sources: tuple[str, ...] = ()) -> None:
@@ -100,11 +112,12 @@ def check_topics(bag: Bag, mapping: Mapping, sources: tuple[str, ...] = ()) -> N
         executed = bag.topics.get(names.executed)
         known = executed is not None and executed.type in VECTOR_TYPES
         needed["action"] = (names.executed if known else names.action, VECTOR_TYPES)
-    by = by or ("markers" if names.marker in bag.topics and names.outcome not in bag.topics else "outcome")
+    marker = names.marker if names.marker in bag.topics or names.episode not in bag.topics else names.episode
+    by = by or ("markers" if marker in bag.topics and names.outcome not in bag.topics else "outcome")
     if by == "outcome" or mapping.success == "outcome":
         needed["outcome"] = (names.outcome, VECTOR_TYPES[:1])
     if by == "markers":
-        needed["marker"] = (names.marker, (MARKER_TYPE,))
+        needed["marker"] = (marker, (MARKER_TYPE,))
     derived = [(f"action (from: {mapping.action['from']})", (topic, ())) for topic in sources]
     there = ", ".join(f"{t.name} ({t.type})" for t in sorted(bag.topics.values(), key=lambda t: t.name)) or "none"
     for what, (topic, types) in [*needed.items(), *derived]:
@@ -131,7 +144,8 @@ def survey(bag: Bag, mapping: Mapping, sources: tuple[str, ...] = ()) -> Survey:
         sources: Topics that actions are derived from.
     """
     topics, names = set(bag.topics), mapping.topics
-    kinds: dict[str, tuple[str, ...]] = {names.outcome: VECTOR_TYPES[:1], names.marker: (MARKER_TYPE,)}
+    texts = (names.marker, names.episode)
+    kinds: dict[str, tuple[str, ...]] = {names.outcome: VECTOR_TYPES[:1], **dict.fromkeys(texts, (MARKER_TYPE,))}
     kinds |= dict.fromkeys((names.action, names.executed), VECTOR_TYPES) if mapping.recorded else {}
     used = {topic for topic, types in kinds.items() if topic in topics and bag.topics[topic].type in types}
     columns = {topic: tuple(array("q") for _ in range(4)) for topic in topics}
@@ -164,15 +178,17 @@ def survey(bag: Bag, mapping: Mapping, sources: tuple[str, ...] = ()) -> Survey:
     for topic in used:
         found = values[topic]
         width = len(OUTCOME_NAMES) if topic == names.outcome else ACTION_DIM
-        tracks[topic].values = found if topic == names.marker else np.array(found, np.float64).reshape(-1, width)
+        tracks[topic].values = found if topic in texts else np.array(found, np.float64).reshape(-1, width)
     tell = {topic: tracks[topic] for topic in used}
-    outcome, marker = tell.get(names.outcome, Track()), tell.get(names.marker, Track())
+    outcome, marker, episode = (tell.get(name, Track()) for name in (names.outcome, names.marker, names.episode))
+    if not len(marker) and any(word in MARKERS for word in episode.values or ()):
+        marker = episode
     executed = mapping.recorded and len(tell.get(names.executed, ())) > 0
     fitted = mapping.fitted(len(outcome) > 0, any(word in MARKERS for word in marker.values or ()), executed)
     action = tell.get(fitted.topics.action, Track()) if mapping.recorded else Track()
     asked = names.action if executed and names.action != names.executed and len(tell.get(names.action, ())) else ""
     broken.pop(asked, None)
-    return Survey(tracks, tracks[names.image], action, outcome, marker, tears, broken, fitted, asked)
+    return Survey(tracks, tracks[names.image], action, outcome, marker, tears, broken, fitted, asked, episode)
 
 
 def _stamp(data: Buffer, at: int) -> int | None:
@@ -187,7 +203,8 @@ def _stamp(data: Buffer, at: int) -> int | None:
 
 def _value(bag: Bag, topic: str, data: Buffer, mapping: Mapping, broken: Counter[str]) -> Any:
     """What the message says; of a damaged one nothing that could be taken for something."""
-    marker, outcome = topic == mapping.topics.marker, topic == mapping.topics.outcome
+    marker = topic in (mapping.topics.marker, mapping.topics.episode)
+    outcome = topic == mapping.topics.outcome
     executed = topic == mapping.topics.executed
     names = OUTCOME_NAMES if outcome else () if marker else ACTION_NAMES if executed else mapping.action_names
     try:

@@ -132,7 +132,7 @@ class Tally:
         """A marker has come; whether it means anything now."""
         now = self._now
         if marker == "start":
-            if now is not None and (now.steps or self._images):
+            if now is not None and (now.steps or (self._images and not self.outcomes)):
                 self._end(now, None, when)
             elif now is not None:
                 self.told.remove(now)

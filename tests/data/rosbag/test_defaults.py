@@ -44,6 +44,36 @@ def test_markers_alone_say_what_the_episodes_are(tmp_path, from_bags, listed):
     assert {t.name: t.use for t in report.topics}["/marker"] == "marker"
 
 
+def test_markers_on_the_topic_of_episodes_are_understood_where_there_is_no_other(tmp_path, from_bags):
+    lab = Lab()
+    steps = marked(lab, "/episode")
+    dataset, report = from_bags(lab.write(tmp_path / "bag", about=ABOUT), mapping=Mapping(), keep_failures=True)
+    assert steps_of(dataset) == steps
+    assert dataset.success.tolist() == [True, False]
+    assert {t.name: t.use for t in report.topics}["/episode"] == "marker"
+
+
+@pytest.mark.parametrize(
+    ("said", "tasks"),
+    [
+        (('{"task": "pour", "seed": 5}', '{"task": "stir"}', '{"task": "stir"}'), ["pour", "stir", "stir"]),
+        (("hello", '{"task": 5}', "[]"), ["tea", "tea", "tea"]),
+    ],
+)
+def test_each_episode_has_the_task_that_is_named_before_it(tmp_path, from_bags, said, tasks):
+    lab = Lab()
+    truth = loop_episodes(lab, [3, 4, 5])
+    for text, (_, stamps, *_) in zip(said, truth, strict=True):
+        lab.add("/episode", "std_msgs/msg/String", lab.make("std_msgs/msg/String", text), stamps[0] - 1)
+    lab.rows.sort(key=lambda row: row[1])
+    bag = lab.write(tmp_path / "bag", about=ABOUT)
+    dataset, report = from_bags(bag, mapping=Mapping())
+    assert dataset.tasks.tolist() == tasks
+    assert {t.name: t.use for t in report.topics}["/episode"] == "task"
+    given, _ = from_bags(bag, mapping=Mapping(task="wipe"), out="given")
+    assert given.tasks.tolist() == ["wipe"] * 3
+
+
 def test_a_bag_without_outcomes_and_markers_says_what_to_do(tmp_path, from_bags):
     lab = Lab()
     marked(lab, "/elsewhere")
