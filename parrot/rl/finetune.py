@@ -290,8 +290,9 @@ class FineTuning:
 
     def _enter(self, phase: str) -> None:
         if phase in ("after", "done") and self.learner and self._block:
+            self.learner.save()  # its checkpoint is what is evaluated, however long a busy machine takes for it
             learner, self.learner = self.learner, None
-            learner.stop()  # its checkpoint is what is evaluated
+            learner.stop()
             self._updates = int(self._block.statistics[0])
             self._load_actor()
         self._phase = phase

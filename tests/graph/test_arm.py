@@ -270,10 +270,11 @@ def test_the_arm_is_still_two_periods_after_its_own_node_is_killed(spy, arm):
     assert spy.moved(killed + 2 * PERIOD) < STILL
 
 
-def test_an_e_stop_outlives_the_node_that_was_killed(listener, shared_world):
+def test_an_e_stop_outlives_the_node_that_was_killed(arm, listener, shared_world):
     def node():
         return shared_world.node("arm_node", robot="emulated", reward="topic", scene="service")
 
+    arm["arm"].kill()
     spy, first = listener, node()
     spy.forget()
     spy.wait(lambda: spy.says("stopped") == "no", what="an arm that may move")

@@ -26,7 +26,7 @@ import yaml
 from arm_tools import ArmSpy
 from bag_tools import claimed, episodes
 from graph_tools import ROOT, Running, World, one_line_error, wait_for
-from sensor_msgs.msg import JointState
+from sensor_msgs.msg import Image, JointState
 
 from parrot.data.dataset import Dataset
 from parrot.data.rosbag.writer import recover_all
@@ -67,14 +67,21 @@ class Looker(ArmSpy):
         self.certain = 0
         """How many of them were followed by another latent: rl_node records an episode before it acts again."""
         self.whole = False
+        self.shown: list[tuple[int, int]] = []
+        """Stamps of images, and when they were published, nanoseconds."""
+        self.ended: dict[int, int] = {}
+        """Stamp -> when its outcome was published first."""
         self.node.create_subscription(JointState, topics.LATENT, self._latent, topics.LOOP)
         self.node.create_subscription(JointState, topics.OUTCOME, self._outcome, topics.LOOP)
+        self.node.create_subscription(Image, topics.IMAGE, self._shown, topics.LOOP)
         self.last = -1
 
     def forget(self) -> None:
         super().forget()
         self.acted.clear()
         self.over.clear()
+        self.shown.clear()
+        self.ended.clear()
         self.certain, self.whole = 0, False
 
     def _latent(self, message: JointState) -> None:
@@ -83,8 +90,16 @@ class Looker(ArmSpy):
             self.certain = len(self.over)
         self.acted.setdefault(stamp, set()).add(tuple(message.position))
 
-    def _outcome(self, message: JointState) -> None:
+    def _shown(self, message: Image, about: dict[str, int]) -> None:
+        self.shown.append((nanoseconds(message.header.stamp), about["source_timestamp"]))
+
+    def said_again(self) -> list[int]:
+        """Stamps of images that were published once more when their step was over."""
+        return [stamp for stamp, when in self.shown if when > self.ended.get(stamp, when)]
+
+    def _outcome(self, message: JointState, about: dict[str, int]) -> None:
         stamp, outcome = nanoseconds(message.header.stamp), Outcome.from_vector(list(message.position))
+        self.ended.setdefault(stamp, about["source_timestamp"])
         if stamp == self.last:  # said again
             return
         self.last = stamp
@@ -255,7 +270,8 @@ def check(graph: Graph, looker: Looker) -> None:
     for name in ENDED:
         graph.running[name].interrupt()
         assert graph.running[name].wait(30) == 0, graph.running[name].output
-    assert all(len(latents) == 1 for latents in looker.acted.values())  # no image was taken for a new one again
+    assert all(len(latents) == 1 for latents in looker.acted.values())
+    assert looker.ended and not looker.said_again()
     check_run(graph)
     recover_all(graph.bag)
     check_bags(graph)
@@ -312,6 +328,7 @@ def test_a_jump_of_the_clock_and_a_frozen_camera_lose_nothing(graph: Graph, look
             looker.spin(1.0)
             assert len(looker.over) == ended
             assert {stamp for stamp, _ in looker.images} == images
+            assert not looker.said_again()
             looker.fault("clear")
         go_on(graph, looker, 1)
     check(graph, looker)

@@ -137,6 +137,16 @@ def test_a_learner_that_is_killed_again_and_again_is_one_clear_error_and_the_run
         episode(tuning)
 
 
+def test_a_run_that_ends_before_its_learner_is_up_has_a_checkpoint_all_the_same(small, tmp_path):
+    with FineTuning(small(eval_before=0, episodes=1, eval_after=1), tmp_path) as tuning:
+        kill_learner(tuning)
+        episode(tuning)  # the learner's next process has to import everything first
+        assert tuning.phase == "after"
+        assert load_checkpoint(tmp_path / "checkpoint")
+        episode(tuning)
+        assert tuning.done
+
+
 @pytest.mark.parametrize("first", ["tuning.save()", "pass  # while the learner is still importing"])
 def test_the_learner_ends_when_its_parent_is_killed(small, tmp_path, prior_path, first):
     code = textwrap.dedent(f"""
