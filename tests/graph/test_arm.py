@@ -261,25 +261,12 @@ def test_an_action_that_comes_too_late_ends_the_episode(spy):
     spy.wait(lambda: spy.counted("late actions") > before, what="the count")
 
 
-def test_the_arm_is_still_two_periods_after_its_own_node_is_killed(spy, arm):
-    spy.run(spy.moving, "a moving arm", side=0.8)
-    arm["arm"].process.send_signal(signal.SIGKILL)
-    arm["arm"].wait()
-    killed = time.monotonic()
-    spy.spin(0.8)
-    assert spy.moved(killed + 2 * PERIOD) < STILL
-
-
-def test_an_e_stop_outlives_the_node_that_was_killed(arm, listener, shared_world):
+def test_an_e_stop_outlives_the_node_that_was_killed(spy, arm, shared_world):
     def node():
         return shared_world.node("arm_node", robot="emulated", reward="topic", scene="service")
 
-    arm["arm"].kill()
-    spy, first = listener, node()
-    spy.forget()
-    spy.wait(lambda: spy.says("stopped") == "no", what="an arm that may move")
     spy.estop(True)
-    first.kill()
+    arm["arm"].kill()
     spy.forget()
     second = node()
     spy.wait(lambda: spy.says("stopped") == "estop", what="the stop, remembered")
@@ -294,13 +281,24 @@ def test_an_e_stop_outlives_the_node_that_was_killed(arm, listener, shared_world
     spy.stepping()
     second.kill()
     spy.forget()
-    third = node()
+    arm["arm"] = node()
     spy.wait(lambda: spy.says("stopped") == "no", what="an arm that may move again")
-    third.kill()
 
 
-def test_an_arm_that_does_not_come_home_is_given_up_in_one_line(arm, listener, shared_world):
-    listener.fault("ignore_commands")
+def test_the_arm_is_still_two_periods_after_its_own_node_is_killed(spy, arm, shared_world):
+    spy.run(spy.moving, "a moving arm", side=0.8)
+    arm["arm"].process.send_signal(signal.SIGKILL)
+    arm["arm"].wait()
+    killed = time.monotonic()
+    spy.spin(0.8)
+    assert spy.moved(killed + 2 * PERIOD) < STILL
+    arm["arm"] = shared_world.node("arm_node", robot="emulated", reward="topic", scene="service")
+
+
+def test_an_arm_that_does_not_come_home_is_given_up_in_one_line(spy, arm, shared_world):
+    spy.run(spy.moving, "an arm away from home", side=0.8)
+    spy.fault("ignore_commands")
+    arm["arm"].kill()
     node = shared_world.node("arm_node", robot="emulated", reward="topic", scene="service", home_timeout=2.0)
     assert node.wait(30) == 7
     assert "the arm has not come home within 2 s" in one_line_error(node.output)

@@ -152,7 +152,10 @@ def test_a_latched_estop_of_arm_node_is_told(shared_world, spy):
     shared_world.node("arm_node", robot="emulated", reward="topic", scene="service")
     spy.estop(True)
     spy.wait(lambda: spy.says("stopped") == "estop", what="the e-stop")
-    found = findings(shared_world, spy)
-    assert found["safety", "e-stop"].value == "latched"
-    assert found["driver", "commands"].level == "ok"
-    assert failures(found) - TIMED - {("joint states", "rest")} == set()  # it may still be settling
+    for _ in range(TRIES):  # it may still be settling, and a busy machine's first picture takes its time
+        found = findings(shared_world, spy)
+        assert found["safety", "e-stop"].value == "latched"
+        assert found["driver", "commands"].level == "ok"
+        if not failures(found) - TIMED:
+            break
+    assert failures(found) - TIMED == set()
