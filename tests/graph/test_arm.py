@@ -266,11 +266,19 @@ def test_the_arm_is_still_two_periods_after_its_own_node_is_killed(spy, arm):
     assert spy.moved(killed + 2 * PERIOD) < STILL
 
 
+def test_an_arm_that_does_not_come_home_is_given_up_in_one_line(arm, listener, shared_world):
+    listener.fault("ignore_commands")
+    node = shared_world.node("arm_node", robot="emulated", reward="topic", scene="service", home_timeout=2.0)
+    assert node.wait(30) == 7
+    assert "the arm has not come home within 2 s" in one_line_error(node.output)
+
+
 def test_an_e_stop_outlives_the_node_that_was_killed(arm, listener, shared_world):
     def node():
         return shared_world.node("arm_node", robot="emulated", reward="topic", scene="service")
 
     arm["arm"].kill()
+    listener.fault("clear")
     spy, first = listener, node()
     spy.forget()
     spy.wait(lambda: spy.says("stopped") == "no", what="an arm that may move")
@@ -293,13 +301,6 @@ def test_an_e_stop_outlives_the_node_that_was_killed(arm, listener, shared_world
     third = node()
     spy.wait(lambda: spy.says("stopped") == "no", what="an arm that may move again")
     third.kill()
-
-
-def test_an_arm_that_does_not_come_home_is_given_up_in_one_line(arm, listener, shared_world):
-    listener.fault("ignore_commands")
-    node = shared_world.node("arm_node", robot="emulated", reward="topic", scene="service", home_timeout=2.0)
-    assert node.wait(30) == 7
-    assert "the arm has not come home within 2 s" in one_line_error(node.output)
 
 
 def test_a_driver_whose_messages_are_not_installed_is_one_line_before_anything_moves(world):
