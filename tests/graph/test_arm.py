@@ -282,7 +282,8 @@ def test_an_e_stop_outlives_the_node_that_was_killed(arm, listener, shared_world
     spy, first = listener, node()
     spy.forget()
     spy.wait(lambda: spy.says("stopped") == "no", what="an arm that may move")
-    spy.estop(True)
+    spy.stops.publish(Bool(data=True))
+    spy.wait(lambda: spy.says("stopped") == "estop", what="the stop")
     first.kill()
     spy.forget()
     second = node()
@@ -294,7 +295,14 @@ def test_an_e_stop_outlives_the_node_that_was_killed(arm, listener, shared_world
     spy.spin(1.0)
     spy.policy = None
     assert spy.moved(began) < STILL
-    spy.estop(False)
+    services = spy.node.create_client(SetBool, "estop")
+
+    def released() -> bool:
+        services.call_async(SetBool.Request(data=False))  # the services of dead nodes are there for a while
+        spy.spin(0.5)
+        return spy.says("stopped") == "no"
+
+    spy.wait(released, what="the release")
     spy.stepping()
     second.kill()
     spy.forget()
