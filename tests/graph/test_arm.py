@@ -282,8 +282,13 @@ def test_an_e_stop_outlives_the_node_that_was_killed(arm, listener, shared_world
     spy, first = listener, node()
     spy.forget()
     spy.wait(lambda: spy.says("stopped") == "no", what="an arm that may move")
-    spy.stops.publish(Bool(data=True))
-    spy.wait(lambda: spy.says("stopped") == "estop", what="the stop")
+
+    def stopped() -> bool:
+        spy.stops.publish(Bool(data=True))  # the first one may find nobody
+        spy.spin(0.5)
+        return spy.says("stopped") == "estop"
+
+    spy.wait(stopped, what="the stop")
     first.kill()
     spy.forget()
     second = node()
