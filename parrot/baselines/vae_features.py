@@ -38,7 +38,7 @@ class VAEConfig(ModelConfig):
     channels: int = 256
     """Channels of all convolutions (appendix B: 256)."""
     beta: float = 0.1
-    """Weight of the divergence from N(0, I) against half the squared error of normalised pixels (Higgins et al., 2017)."""
+    """Weight of the divergence from N(0, I) against half the squared error of normalised pixels."""
     bf16: bool = False
     """Whether the decoder's convolutions run in bfloat16, as `TrainConfig.bf16` says of the encoder's."""
 
@@ -102,7 +102,7 @@ class ObservationVAE(Model):
     def whole_encoder(self, features: int) -> nn.Module:
         """An image encoder with these convolutions and a random linear layer to that many features."""
         whole = make_encoder(self.config.encoder, features, self.config.channels)
-        trained = nn.Sequential(*self.encoder, self.mean)
+        trained = [*cast(nn.Sequential, self.encoder), self.mean]
         for mine, theirs in zip(trained, whole.layers, strict=False):  # type: ignore[arg-type]
             theirs.load_state_dict(mine.state_dict())
         return whole
