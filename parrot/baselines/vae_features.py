@@ -2,7 +2,7 @@
 
 The networks are those of van den Oord et al. (2017) for CIFAR-10, as appendix B has them: two strided 4x4 convolutions,
 two residual blocks, the decoder in mirror image. What appendix B leaves open is ours: latents are a map of 12x12 with a
-few channels, and beta, on the scale of pixels with unit variance, which weighs them against the reconstruction.
+few channels, and beta weighs their divergence against an error of pixels in units of 63.75 grey levels.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class VAEConfig(ModelConfig):
     encoder: str = "residual"
     channels: int = 256
     """Channels of all convolutions (appendix B: 256)."""
-    beta: float = 0.1
+    beta: float = 0.01
     """Weight of the divergence from N(0, I) against half the squared error of normalised pixels."""
     bf16: bool = False
     """Whether the decoder's convolutions run in bfloat16, as `TrainConfig.bf16` says of the encoder's."""
