@@ -62,6 +62,9 @@ def test_the_curve_tells_likelihood_and_entropy(trained):
     assert latest["absolute_error"] < 0.08
     header = (trained.out / "metrics.csv").read_text().splitlines()[0]
     assert "held_out absolute_error" in header
+    page = (trained.out / "prior.md").read_text()
+    assert page.startswith("# A Gaussian policy by behavioural cloning, for xarm6\n")
+    assert "held-out score" in page
     # The rows survive: the same training opened again has them.
     assert Trainer(trained.dataset, SMALL, trained.out, device="cpu").rows == trained.rows
 
