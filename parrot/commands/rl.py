@@ -20,6 +20,7 @@ def train(
     minutes: float = 13.0,
     eval_before: int = 50,
     eval_after: int = 50,
+    epsilon: float = 0.9,
     seed: int = 0,
     robot: str = "xarm6",
     learner_threads: int = 1,
@@ -39,6 +40,7 @@ def train(
         minutes: Budget of wall-clock time, the last evaluation not counted.
         eval_before: Episodes that measure the prior alone.
         eval_after: Episodes that measure the trained policy.
+        epsilon: For `prior_explore`: how often an action comes from the prior while it learns.
         seed: Seed of the run.
         robot: Name of the robot's YAML.
         learner_threads: Threads of the learner.
@@ -56,7 +58,7 @@ def train(
     config = FineTuneConfig(
         task=task, algo=algo, prior=str(prior) if prior else None, robot=robot, seed=seed, episodes=episodes,
         minutes=minutes, eval_before=eval_before, eval_after=eval_after, learner_threads=learner_threads,
-        sac=sac_config(preset, change),
+        epsilon=epsilon, sac=sac_config(preset, change),
     )  # fmt: skip
     console = Console()
     with Live(console=console, auto_refresh=False) as live:

@@ -142,10 +142,12 @@ class RLNode(GraphNode[RLNodeConfig]):
     def go_on(self) -> None:
         """Does whatever has become possible: complete a step, act on the next image."""
         if (step := self.exchange.complete()) is not None:
-            self.progress_at = time.monotonic()
+            begin = time.monotonic()
             self.health.count("steps")
             self.note(*step)
-            self.health.took("observe", time.monotonic() - self.progress_at)
+            # Where the actor waits for the learner that takes long, and is nobody else's silence.
+            self.progress_at = self.heard_at = time.monotonic()
+            self.health.took("observe", self.progress_at - begin)
             if self.tuning.done:
                 self.finished = True
                 return

@@ -17,7 +17,16 @@ from parrot.prior.kinds import KINDS, kind
 from parrot.resources import share
 from parrot.weights_file import read_weights
 
-__all__ = ["FORMAT", "build_model", "load_decoder", "load_model", "load_prior", "save_prior", "shipped_prior"]
+__all__ = [
+    "FORMAT",
+    "build_model",
+    "check_robot",
+    "load_decoder",
+    "load_model",
+    "load_prior",
+    "save_prior",
+    "shipped_prior",
+]
 
 M = TypeVar("M", bound=Model)
 
@@ -73,15 +82,29 @@ def load_model(path: Path | str | None, wanted: type[M], robot: str | None = Non
     """
     path = shipped_prior() if path is None else Path(path)
     config, card, tensors = _read(path)
-    if robot is not None and card.get("robot", robot) != robot:
-        raise WeightsError(
-            f"{path}: this prior was trained on robot {card['robot']!r}, not {robot!r}; "
-            f"train one with `parrot prior train` on data of {robot!r}"
-        )
+    if robot is not None:
+        _check_robot(path, card, robot)
     model = build_model(config, card, tensors, path)
     if not isinstance(model, wanted):
         raise WeightsError(f"{path}: holds a {kind(model.config.kind).title}; {_wanted(wanted)}")
     return model
+
+
+def check_robot(path: Path, robot: str) -> None:
+    """Holds a file's robot against the one that it is to be used on.
+
+    Raises:
+        WeightsError: the file is missing, foreign or for another robot.
+    """
+    _check_robot(path, _read(path)[1], robot)
+
+
+def _check_robot(path: Path, card: dict[str, Any], robot: str) -> None:
+    if card.get("robot", robot) != robot:
+        raise WeightsError(
+            f"{path}: this prior was trained on robot {card['robot']!r}, not {robot!r}; "
+            f"train one with `parrot prior train` on data of {robot!r}"
+        )
 
 
 def build_model(config: dict[str, Any], card: dict[str, Any], tensors: dict[str, Any], path: Path) -> Model:

@@ -15,7 +15,9 @@ import torch
 from numpy.typing import NDArray
 
 from parrot.errors import SpaceError
-from parrot.rl.algorithms import start_of
+from parrot.prior.control import controller_of
+from parrot.prior.weights import check_robot
+from parrot.rl.algorithms import start_of, weights_of
 from parrot.rl.checkpoint import load_checkpoint
 from parrot.rl.learner import LearnerSpec, acting, allowed
 from parrot.rl.learner_process import LearnerProcess
@@ -86,10 +88,16 @@ class FineTuning:
 
     def __init__(self, config: FineTuneConfig, run_dir: Path | str) -> None:
         self.config, self.run_dir = config, Path(run_dir)
-        start = start_of(config.algo, config.sac, config.prior, config.seed)
+        weights = weights_of(config.algo, config.prior)
+        if weights is not None:
+            check_robot(weights, config.robot)
+        self._start = start = start_of(config.algo, config.sac, weights, config.seed)
+        self._explorer = controller_of(start.explorer) if start.explorer else None
         self.latent_dim, self._squash = start.latent_dim, start.squash
         # For one image at a time, casting the weights to bfloat16 costs more than it saves.
-        self._actor = Actor(replace(config.sac, bf16=False), start.encoder, start.latent_dim, start.squash)
+        self._actor = Actor(
+            replace(config.sac, bf16=False), start.encoder, start.latent_dim, start.squash, start.policy
+        )
         self.folder = RunFolder(self.run_dir, config, start.latent_dim)
         self.learner: LearnerProcess | None = None
         """The learner, until the evaluation begins."""
@@ -136,10 +144,8 @@ class FineTuning:
             SpaceError: the image has another shape or type.
         """
         image = check_image(image)
-        if self._phase == "before":
-            z = torch.randn(self.latent_dim, generator=self._generator).numpy()
-            z = np.tanh(z) if self._squash else z
-        else:
+        z = self._explore(image)
+        if z is None:
             z = self._actor.act(image, self._generator, self._candidates)
         self._images.append(image.copy())
         self._latents.append(z)
@@ -314,10 +320,25 @@ class FineTuning:
         if found := load_checkpoint(self.folder.checkpoint):
             self._actor.load(found[0], acting(found[0]))
 
+    def _explore(self, image: NDArray[np.uint8]) -> NDArray[np.float32] | None:
+        """The latent for an image where something other than the policy acts; None: the policy does."""
+        if self._explorer is not None and self._phase != "after":
+            share = 1.0 if self._phase == "before" else self.config.epsilon
+            if float(torch.rand((), generator=self._generator)) >= share:
+                return None
+            z = torch.randn(self._explorer.prior.latent_dim, generator=self._generator).numpy()
+            return self._explorer.act(z, self._explorer.look(image))
+        if self._phase == "before" and self._start.policy is None:
+            z = torch.randn(self.latent_dim, generator=self._generator).numpy()
+            return np.tanh(z) if self._squash else z
+        return None
+
     @property
     def _candidates(self) -> int:
         """Samples that the critics choose from; 0: the mean."""
         c = self.config.sac
+        if self._phase == "before":
+            return 1
         if self._phase == "train":
             return c.candidates if self._updates >= c.candidates_after else 1
         return c.evaluation_candidates

@@ -54,7 +54,7 @@ class LearnerSpec:
     algo: str
     """One of `parrot.rl.algorithms.ALGORITHMS`."""
     prior: str | None
-    """Weights of the prior; None: the one that comes with parrot."""
+    """Weights that the algorithm starts from; None: those that come with parrot."""
     seed: int
     """Of weights and noise."""
     weights: int
@@ -143,7 +143,10 @@ def maker(config: SACConfig, start: Start) -> Callable[[int, int], Agent]:
     """Makes agents with fresh weights, by seed and by the updates done before them, for a `Learner`."""
 
     def make(seed: int, born: int) -> Agent:
-        return Agent(config, start.encoder, start.latent_dim, squash=start.squash, seed=seed, born=born)
+        return Agent(
+            config, start.encoder, start.latent_dim, squash=start.squash, seed=seed, born=born, policy=start.policy,
+            frozen=start.frozen,
+        )  # fmt: skip
 
     return make
 

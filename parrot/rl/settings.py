@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any
 
 import yaml
@@ -33,6 +33,9 @@ class FineTuneConfig:
     `sac`: raw actions, no prior; docs/baselines.md lists them."""
     prior: str | None = None
     """Weights of the prior, or of the model that the comparison starts from; none: those that come with parrot."""
+    epsilon: float = 0.9
+    """Share of the training's actions that come from the prior, for `prior_explore` alone (section 5: of 0.1, 0.3, 0.7
+    and 0.9 the last was best)."""
     robot: str = "xarm6"
     """Name of the robot's YAML; recorded with the episodes."""
     renderer: str = "pybullet-tiny"
@@ -63,6 +66,8 @@ class FineTuneConfig:
         for name in ("episodes", "minutes", "solved_window", "learner_threads", "save_seconds"):
             if getattr(self, name) <= 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}; give a number above 0")
+        if not 0.0 <= self.epsilon <= 1.0:
+            raise ConfigError(f"epsilon is {self.epsilon}; give a share from 0 to 1")
         for name in ("eval_before", "eval_after", "seed"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}; give 0 or more")
@@ -89,6 +94,8 @@ class FineTuneConfig:
     def differences(self, there: dict[str, Any]) -> list[str]:
         """What keeps a run of configuration `there` (from `to_json`) from going on with this one."""
         here = self.to_json()
+        # A field that the run's version of parrot did not have yet had no effect.
+        there = {**{f.name: f.default for f in fields(self) if f.default is not MISSING}, **there}
         flat = [(name, there.get(name), here[name]) for name in here if name not in (*_FREE, "sac")]
         theirs = there.get("sac", {})
         flat += [(f"sac.{name}", theirs.get(name), value) for name, value in here["sac"].items()]
