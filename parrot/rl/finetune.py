@@ -2,6 +2,7 @@
 
 The in-process loop and the ROS node drive the same object. A run has three phases: `before` acts by z ~ N(0, I), which
 measures the prior and seeds the replay; `train` explores and learns; `after` evaluates the policy without exploring.
+If asked to, it probes the policy now and then in between: `probe`, episodes like those of `after`.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class Status:
     """Where a run stands, for the live table."""
 
     phase: str
-    """`before`, `train`, `after` or `done`."""
+    """`before`, `train`, `probe`, `after` or `done`."""
     episode: int
     """Episodes finished in this phase."""
     episodes: int
@@ -108,15 +109,14 @@ class FineTuning:
             self._seconds_before = rows[-1].seconds if rows else 0.0
             self._began = time.monotonic()
             self._generator = torch.Generator().manual_seed((config.seed << 20) + len(rows))
-            self._counts = {p: sum(r.phase == p for r in rows) for p in ("before", "train", "after")}
+            self._counts = {p: sum(r.phase == p for r in rows) for p in ("before", "train", "probe", "after")}
             self._env_steps = rows[-1].env_steps if rows else 0
             self._updates = rows[-1].updates if rows else 0
             self._recent_steps: list[tuple[float, int]] = []
             self._phase = self._next_phase()
-            if self._phase in ("before", "train"):
+            if self._phase in ("before", "train", "probe"):
                 self._start_learner()
-            else:
-                self._load_actor()
+            self._load_actor()
             self.discard()
         except BaseException:
             self._release()
@@ -124,7 +124,7 @@ class FineTuning:
 
     @property
     def phase(self) -> str:
-        """`before`, `train`, `after` or `done`."""
+        """`before`, `train`, `probe`, `after` or `done`."""
         return self._phase
 
     @property
@@ -200,13 +200,21 @@ class FineTuning:
         recent = [(t, n) for t, n in self._recent_steps if now - t < 10] or [(now, 0)]
         told = self._block.told() if self._block else {}
         phase = "after" if self.done else self._phase
-        left = {"before": c.eval_before, "train": c.episodes, "after": c.eval_after}
+        left = {
+            "before": c.eval_before,
+            "train": c.episodes,
+            "after": c.eval_after,
+            "probe": self._probes_due * c.probe_episodes,
+        }
         rate = sum(n for _, n in recent[1:]) / max(1e-9, recent[-1][0] - recent[0][0])
         evaluation = c.eval_after * 25 / rate if rate > 0 else 0.0
         if phase == "after":
             seconds_left = evaluation * (1 - self._counts["after"] / max(1, c.eval_after))
         else:
-            seconds_left = max(0.0, c.minutes * 60 - self.seconds) + evaluation
+            seconds_left = max(0.0, c.minutes * 60 - self.seconds)
+            if c.env_steps and rate > 0:
+                seconds_left = min(seconds_left, max(0, c.env_steps - self._env_steps) / rate)
+            seconds_left += evaluation
         return Status(
             phase=self._phase, episode=self._counts[phase], episodes=left[phase], success=self.success(phase),
             success_before=self.success("before", None), env_steps=self._env_steps, steps_per_second=rate,
@@ -259,7 +267,8 @@ class FineTuning:
         self.discard()
         if self.learner and self._block:
             self._updates = max(self._updates, int(self._block.statistics[0]))
-        self._env_steps += steps if phase != "after" else 0
+        learnt_from = phase in ("before", "train")
+        self._env_steps += steps if learnt_from else 0
         previous = [r.success for r in self.folder.rows if r.phase == phase][-(WINDOW - 1) :]
         row = EpisodeRow(
             len(self.folder.rows) + 1, phase, self._env_steps, self.seconds, int(outcome.success),
@@ -271,7 +280,7 @@ class FineTuning:
         )  # fmt: skip
         self._counts[phase] += 1
         self._recent_steps = [*self._recent_steps[-100:], (time.monotonic(), steps)]
-        if self.learner and self._block:
+        if self.learner and self._block and learnt_from:
             replay = self._block.replay
             replay.append(images, latents, rewards, success=outcome.success, terminated=outcome.terminated)
             self.tend()  # whatever has become of the learner, the episode is safe
@@ -288,11 +297,20 @@ class FineTuning:
         if n["after"] == 0:
             if n["before"] < c.eval_before:
                 return "before"
+            spent = 0 < c.env_steps <= self._env_steps
+            if not spent and n["probe"] < self._probes_due * c.probe_episodes:
+                return "probe"
             recent = [r.success for r in self.folder.rows if r.phase == "train"][-c.solved_window :]
             solved = len(recent) == c.solved_window and float(np.mean(recent)) >= c.solved_success
-            if not solved and n["train"] < c.episodes and self.seconds < c.minutes * 60:
+            if not (solved or spent) and n["train"] < c.episodes and self.seconds < c.minutes * 60:
                 return "train"
         return "after" if n["after"] < c.eval_after else "done"
+
+    @property
+    def _probes_due(self) -> int:
+        """Probes that there shall have been by now."""
+        c = self.config
+        return self._env_steps // c.probe_every if c.probe_episodes else 0
 
     def _enter(self, phase: str) -> None:
         if phase in ("after", "done") and self.learner and self._block:
@@ -322,7 +340,7 @@ class FineTuning:
 
     def _explore(self, image: NDArray[np.uint8]) -> NDArray[np.float32] | None:
         """The latent for an image where something other than the policy acts; None: the policy does."""
-        if self._explorer is not None and self._phase != "after":
+        if self._explorer is not None and self._phase in ("before", "train"):
             share = 1.0 if self._phase == "before" else self.config.epsilon
             if float(torch.rand((), generator=self._generator)) >= share:
                 return None

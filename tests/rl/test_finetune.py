@@ -73,6 +73,35 @@ def test_a_run_measures_learns_measures_again_and_reports(small, prior_path, tmp
     assert (tmp_path / "run" / "episodes.csv").read_bytes() == before
 
 
+def test_probes_interrupt_learning_without_being_learnt_from(small, tmp_path):
+    changes = ["synchronous=true", "updates_per_step=1", "start_successes=0"]
+    config = small(changes, eval_before=5, episodes=1000, env_steps=100, probe_every=25, probe_episodes=2)
+    with FineTuning(config, tmp_path) as tuning:  # episodes of 3 steps
+        while tuning.phase != "probe":
+            episode(tuning)
+        acting = [p.clone() for p in tuning._actor.parameters]
+        episode(tuning)
+        assert all(bool((a == b).all()) for a, b in zip(acting, tuning._actor.parameters, strict=True))
+        assert tuning.status().phase == "probe"
+        steps = tuning.status().env_steps
+    with FineTuning(config, tmp_path) as tuning:  # in the middle of a probe
+        assert (tuning.phase, tuning.status().env_steps) == ("probe", steps)
+        while not tuning.done:
+            episode(tuning)
+    rows = list(csv.DictReader((tmp_path / "episodes.csv").open()))
+    probes = [(int(row["env_steps"]), row["phase"]) for row in rows if row["phase"] == "probe"]
+    assert [steps for steps, _ in probes] == [27, 27, 51, 51, 75, 75]  # the one at 100 is the evaluation
+    learnt = [row for row in rows if row["phase"] in ("before", "train")]
+    assert len(Dataset.open(tmp_path / "replay")) == len(learnt) == 34
+    assert learnt[-1]["env_steps"] == "102"
+    assert [row["phase"] for row in rows[-2:]] == ["after"] * 2
+
+
+def test_a_probe_shorter_than_an_episode_is_refused(small):
+    with pytest.raises(ConfigError, match="probe_every is 10; give the 25 steps"):
+        small(probe_every=10, probe_episodes=2)
+
+
 def test_a_stopped_run_goes_on_with_its_count_replay_and_weights(small, tmp_path):
     config = small(eval_before=2, episodes=20)
     with FineTuning(config, tmp_path) as tuning:
