@@ -1,4 +1,4 @@
-"""`parrot experiment`: gather finished runs into results, draw figures from those, undo choices one by one."""
+"""`parrot experiment`: reproduce the paper's figures; gather finished runs, draw them, undo choices one by one."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import tyro
 from rich.console import Console
 from rich.progress import Progress, TimeElapsedColumn
 from rich.table import Table
+
+from parrot.commands import reproduction
 
 __all__ = ["COMMANDS"]
 
@@ -130,4 +132,4 @@ def time_to(
     console.print(f"written: {out}", highlight=False)
 
 
-COMMANDS = {"gather": gather, "curves": curves, "ablation": ablation, "time-to": time_to}
+COMMANDS = {**reproduction.COMMANDS, "gather": gather, "curves": curves, "ablation": ablation, "time-to": time_to}

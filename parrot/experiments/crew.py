@@ -63,6 +63,11 @@ class Crew:
         """Workers that still work."""
         return sum(process.poll() is None for process in self._processes)
 
+    @property
+    def failed(self) -> bool:
+        """Whether one that has ended told of a failure."""
+        return any(process.poll() not in (None, 0, 130) for process in self._processes)
+
     def check(self) -> None:
         """What failed, once all have ended.
 
