@@ -21,7 +21,7 @@ def draw(results: Results, path: Path) -> None:
     """Draws the finger tips' paths from above, a column for each task and a row for each policy."""
     tasks = results.budget.fig4.tasks
     figure, axes = panels(2 * len(tasks), columns=len(tasks), width=2.6)
-    everything = [walked.paths.reshape(-1, 3) for walked in results.walked.values()]
+    everything = [at for walked in results.walked.values() for at in (*walked.paths, *walked.objects.values())]
     for place, (policy, task) in zip(axes, ((p, t) for p in POLICIES for t in tasks), strict=True):
         walked = results.walked.get((task, policy))
         if walked is None:
@@ -29,7 +29,7 @@ def draw(results: Results, path: Path) -> None:
             place.set_axis_off()
             continue
         _paths(place, walked)
-        seen = np.concatenate(everything)
+        seen = np.vstack(everything)
         place.set_xlim(seen[:, 1].min() - 0.02, seen[:, 1].max() + 0.02)
         place.set_ylim(seen[:, 0].max() + 0.02, seen[:, 0].min() - 0.02)
     figure.supxlabel("y, m (lifting paths in orange; shares over scenes of their own)", fontsize=8)

@@ -25,9 +25,10 @@ def draw(results: Results, path: Path) -> None:
                 counts[algo] += len(runs)
         place.set(title=title(task), ylim=(-0.03, 1.03), xlim=(0, results.budget.env_steps))
         place.grid(alpha=0.3)
-    for place in axes[:: min(4, len(axes))]:
+    for place in axes[::4]:
         place.set_ylabel("success")
-    figure.supxlabel("environment steps", fontsize=10)
+    for place in axes[-4:]:
+        place.set_xlabel("environment steps")
     wanted = len(plan.tasks) * plan.seeds
     handles = [
         Line2D([], [], color=LABELS[a][1], label=f"{label(a)}" + (f" ({n} of {wanted} runs)" if n < wanted else ""))

@@ -35,7 +35,7 @@ def draw(results: Results, path: Path) -> None:
                 for runs in by_task:
                     band(place, runs, colour, None, thin=True)
             every = [run for runs in by_task for run in runs]
-            band(place, every, colour, f"{text} ({len(every)} runs)")
+            band(place, every, colour, f"{text} (n = {len(every)})")
         place.set(title=f"{name} ({len(tasks)})", ylim=(-0.03, 1.03), xlim=(0, results.budget.env_steps))
         place.grid(alpha=0.3)
         if place.get_legend_handles_labels()[0]:
