@@ -16,6 +16,7 @@ from parrot.experiments.estimate import estimate
 from parrot.experiments.jobs import left
 from parrot.experiments.page import page
 from parrot.experiments.plan import FIGURES, fits
+from parrot.experiments.remote import do_elsewhere
 from parrot.experiments.reproduce import draw_figure, reproduce, time_left
 from parrot.experiments.table import Results
 from parrot.experiments.work import claims_of, work
@@ -141,6 +142,15 @@ def test_results_without_the_heavy_files_are_not_made_again(done, tmp_path):
     assert [job.name for job in left(fresh.jobs(), fresh.place)] == [
         "data/collected-16", "data/both-8", "models/flow-both-8", "runs/grasp_cap/parrot-both-8-seed0",
     ]  # fmt: skip
+
+
+def test_a_machine_that_shares_no_folder_needs_the_weights_and_sends_the_same_results(done):
+    mine, _, _ = done
+    job = next(job for job in mine.jobs() if job.name == "explore/grasp_cap-prior")
+    (need,) = job.needs
+    files = do_elsewhere(job, "xarm6", {need.name: need.product(mine.place).read_bytes()})
+    assert sorted(files) == ["explore/grasp_cap-prior.csv", "explore/grasp_cap-prior.json"]
+    assert files["explore/grasp_cap-prior.csv"] == mine.place.table(job.name).read_bytes()
 
 
 def test_a_job_that_fails_stops_what_needs_it_and_nothing_else(done, tmp_path, caplog):
