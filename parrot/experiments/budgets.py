@@ -23,18 +23,18 @@ PLACE = ("place_can_in_pan", "place_vase_in_basket", "place_chair_on_checkerboar
 
 @dataclass(frozen=True)
 class PriorSteps:
-    """Gradient steps of each model that is trained on the prior data; 0: those of its preset."""
+    """Gradient steps of each model that is trained on the prior data; by default the paper's (appendix B)."""
 
-    flow: int = 0
-    """The behavioral prior, which `parrot` and `prior_explore` share (appendix B: 500K)."""
-    bc: int = 0
-    """The Gaussian policy of `bc_sac` (appendix B: 2M)."""
-    vae: int = 0
-    """The VAE on observations of `vae_features` (appendix B: 1.5M)."""
-    hirl: int = 0
-    """The conditional VAE of `hirl` (appendix B: 500K)."""
-    trajrl: int = 0
-    """The VAE on trajectories of `trajrl` (appendix B: 500K)."""
+    flow: int = 500_000
+    """The behavioral prior, which `parrot` and `prior_explore` share."""
+    bc: int = 2_000_000
+    """The Gaussian policy of `bc_sac`."""
+    vae: int = 1_500_000
+    """The VAE on observations of `vae_features`."""
+    hirl: int = 500_000
+    """The conditional VAE of `hirl`."""
+    trajrl: int = 500_000
+    """The VAE on trajectories of `trajrl`."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ class Budget:
             return self
 
         def times(number: int) -> int:
-            return max(1, round(number * scale)) if number else 0
+            return max(1, round(number * scale))
 
         return replace(
             self,

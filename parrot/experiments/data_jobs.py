@@ -185,7 +185,7 @@ class Train(Job):
     preset: str
     """Preset of the training."""
     steps: int
-    """Gradient steps; 0: the preset's."""
+    """Gradient steps."""
     seed: int
     """Of weights and batches."""
 
@@ -202,7 +202,7 @@ class Train(Job):
     @property
     def work(self) -> float:
         """As `Job.work`."""
-        return 5.0 + (self.steps or preset(self.preset).steps) * _SECONDS.get((self.model, self.preset), 0.1)
+        return 5.0 + self.steps * _SECONDS.get((self.model, self.preset), 0.1)
 
     def product(self, place: Place) -> Path:
         """The weights that the runs use."""
@@ -212,9 +212,7 @@ class Train(Job):
         """As `Job.run`."""
         data = self.data.product(place)
         assert data is not None
-        config = replace(preset(self.preset), seed=self.seed)
-        if self.steps:
-            config = replace(config, steps=self.steps)
+        config = replace(preset(self.preset, self.model), seed=self.seed, steps=self.steps)
         out = place.heavy / self.name
 
         def report(trainer: Trainer) -> None:

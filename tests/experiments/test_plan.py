@@ -62,7 +62,7 @@ def test_a_scale_changes_sizes_but_not_how_well_they_are_measured():
     b = budget("small", 0.1)
     assert (b.name, b.trajectories, b.env_steps, b.fig6.trajectories[-1]) == ("small-x0.1", 1000, 4000, 1000)
     assert (b.probe_episodes, b.eval_after, b.fig5) == (50, 100, budget("small").fig5)
-    assert budget("paper", 0.5).prior_steps.flow == 0  # still the preset's
+    assert budget("paper", 0.5).prior_steps.bc == 1_000_000
     with pytest.raises(ConfigError, match="--scale 0: give a number above 0"):
         budget("small", 0.0)
     with pytest.raises(ConfigError, match="--budget large: choose one of smoke, small, paper"):
