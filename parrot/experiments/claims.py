@@ -57,16 +57,13 @@ class Claims:
     """The claims in a folder.
 
     Args:
-        folder: for the files; made if it is not there.
-
-    Raises:
-        RunError: the disk is full or read-only.
+        folder: for the files; made with the first of them.
+        beat_s: seconds between two beats.
+        stale_s: seconds without a beat after which a claim of another machine counts as given up.
     """
 
     def __init__(self, folder: Path, beat_s: float = BEAT_S, stale_s: float = STALE_S) -> None:
         self.folder, self.beat_s, self.stale_s = Path(folder), beat_s, stale_s
-        with disk_errors(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
 
     def take(self, job: str) -> Claim | None:
         """The claim to this job, or None if somebody else has it and is alive.
@@ -76,6 +73,8 @@ class Claims:
         """
         path = self.path(job)
         mine = Holder(socket.gethostname(), os.getpid(), psutil.Process().create_time(), uuid.uuid4().hex)
+        with disk_errors(path):
+            self.folder.mkdir(parents=True, exist_ok=True)
         with disk_errors(path), self._one_at_a_time():
             if path.exists() and not self._given_up(path):
                 return None
