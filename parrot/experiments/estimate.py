@@ -45,7 +45,7 @@ def estimate(jobs: Sequence[Job], place: Place, workers: int, holders: Mapping[s
     seconds = {}
     for job in todo:
         progress = holders[job.name].progress if job.name in holders else 0.0
-        seconds[job.name] = job.work * pace.get(job.kind, 1.0) * (1.0 - progress)
+        seconds[job.name] = job.work * pace.get(job.pace, pace.get(job.kind, 1.0)) * (1.0 - progress)
     final = [job for job in jobs if job.final]
     unfinished = sum(job.final for job in todo)
     return Estimate(
@@ -54,14 +54,15 @@ def estimate(jobs: Sequence[Job], place: Place, workers: int, holders: Mapping[s
 
 
 def paces(jobs: Sequence[Job], place: Place) -> dict[str, float]:
-    """For each kind of job of which some are done: the time they took over the time they were expected to take."""
+    """The time that finished jobs took over the time they were expected to take, by their `pace` and by their kind."""
     took, expected = defaultdict[str, float](float), defaultdict[str, float](float)
     for job in jobs:
         path = place.record(job.name)
         if path.exists() and (seconds := json.loads(path.read_text(encoding="utf-8"))["seconds"]) > 0:
-            took[job.kind] += seconds
-            expected[job.kind] += job.work
-    return {kind: took[kind] / expected[kind] for kind in took}
+            for key in {job.pace, job.kind}:
+                took[key] += seconds
+                expected[key] += job.work
+    return {key: took[key] / expected[key] for key in took}
 
 
 def makespan(jobs: Sequence[Job], seconds: Mapping[str, float], workers: int) -> float:

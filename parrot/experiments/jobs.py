@@ -54,7 +54,7 @@ class Job(ABC):
     """A job is a value: the same settings are the same job, whichever figure asks for it."""
 
     kind: ClassVar[str]
-    """What kind of work it is; jobs of a kind take their time in proportion to their `work`."""
+    """What kind of work it is."""
 
     @property
     @abstractmethod
@@ -70,6 +70,11 @@ class Job(ABC):
     @abstractmethod
     def work(self) -> float:
         """Seconds that it took on one core of a machine like CI's, where none of its kind was timed yet."""
+
+    @property
+    def pace(self) -> str:
+        """Jobs that share this take their time in proportion to their `work`."""
+        return self.kind
 
     @property
     def final(self) -> bool:

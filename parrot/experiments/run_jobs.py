@@ -73,6 +73,11 @@ class Run(Job):
         return True
 
     @property
+    def pace(self) -> str:
+        """As `Job.pace`."""
+        return f"{self.kind} {self.algo}"
+
+    @property
     def work(self) -> float:
         """As `Job.work`."""
         b, sac = self.budget, sac_config(self.budget.preset, self.budget.changes)
