@@ -29,12 +29,11 @@ COLLECTED: dict[Mix, str | None] = {"both": None, "grasp": "collect_grasp", "pla
 """The training task that episodes of a mix come from; None: both."""
 
 _SECONDS = {
-    ("flow", "fast"): 0.16, ("bc", "fast"): 0.15, ("vae", "fast"): 0.6, ("hirl", "fast"): 0.15, ("trajrl", "fast"): 0.02,
-    ("flow", "paper"): 0.06, ("bc", "paper"): 0.06, ("vae", "paper"): 0.6, ("hirl", "paper"): 0.06,
-    ("trajrl", "paper"): 0.02,
-}  # fmt: skip
-"""Seconds of a gradient step on one core: of the flow by results/prior_compare.csv, of the others guessed from their size;
-what is timed takes their place (`estimate.paces`)."""
+    "fast": {"flow": 0.16, "bc": 0.15, "vae": 0.6, "hirl": 0.15, "trajrl": 0.02},
+    "paper": {"flow": 0.06, "bc": 0.06, "vae": 0.6, "hirl": 0.06, "trajrl": 0.02},
+}
+"""Seconds of a gradient step on one core, by preset: of the flow by results/prior_compare.csv, of the others guessed
+from their size; what is timed takes their place (`estimate.paces`)."""
 
 
 @dataclass(frozen=True)
@@ -208,7 +207,7 @@ class Train(Job):
     @property
     def work(self) -> float:
         """As `Job.work`."""
-        return 5.0 + self.steps * _SECONDS.get((self.model, self.preset), 0.1)
+        return 5.0 + self.steps * _SECONDS.get(self.preset, {}).get(self.model, 0.1)
 
     def product(self, place: Place) -> Path:
         """The weights that the runs use."""

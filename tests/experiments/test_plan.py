@@ -9,8 +9,9 @@ from parrot.errors import ConfigError
 from parrot.experiments.budgets import BUDGETS, METHODS, Budget, budget
 from parrot.experiments.estimate import makespan
 from parrot.experiments.plan import FIGURES, Plan
-from parrot.experiments.run_jobs import points
+from parrot.experiments.run_jobs import MODELS, points
 from parrot.fields import build
+from parrot.rl.algorithms import ALGORITHMS, algorithm
 from parrot.rl.run_folder import EpisodeRow
 from parrot.sim.tasks import TASKS
 
@@ -50,6 +51,12 @@ def test_what_tells_most_is_run_first():
     first = runs[:8]  # the first seed of four methods on both tasks
     assert {run.algo for run in first} == {"parrot", "sac", "prior_explore", "hirl"}
     assert {run.seed for run in first} == {0}
+
+
+def test_every_method_starts_from_what_its_algorithm_says():
+    known = [algo for algo in METHODS if algo in ALGORITHMS]
+    assert known
+    assert {algo: MODELS[algo] for algo in known} == {algo: algorithm(algo).kind for algo in known}
 
 
 def test_figures_share_the_runs_that_they_have_in_common():
