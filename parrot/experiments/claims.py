@@ -40,7 +40,7 @@ class Holder:
     """What a claim's file says."""
 
     host: str
-    """Machine."""
+    """Machine, or container: where its process id means something."""
     pid: int
     """Process."""
     born: float
@@ -51,6 +51,14 @@ class Holder:
     """How much of the job is done, 0 to 1."""
     note: str = ""
     """Where the job stands, for people."""
+
+
+def here() -> str:
+    """Names this machine; containers may share its name, but not the numbered namespace of its process ids."""
+    try:
+        return f"{socket.gethostname()} {os.readlink('/proc/self/ns/pid')}"
+    except OSError:  # not Linux
+        return socket.gethostname()
 
 
 class Claims:
@@ -72,7 +80,7 @@ class Claims:
             RunError: the disk is full or read-only.
         """
         path = self.path(job)
-        mine = Holder(socket.gethostname(), os.getpid(), psutil.Process().create_time(), uuid.uuid4().hex)
+        mine = Holder(here(), os.getpid(), psutil.Process().create_time(), uuid.uuid4().hex)
         with disk_errors(path):
             self.folder.mkdir(parents=True, exist_ok=True)
         with disk_errors(path), self._one_at_a_time():
@@ -112,7 +120,7 @@ class Claims:
 
     def _given_up(self, path: Path) -> bool:
         holder = self.read(path)
-        if holder and holder.host == socket.gethostname():
+        if holder and holder.host == here():
             try:
                 return abs(psutil.Process(holder.pid).create_time() - holder.born) > 1.0
             except psutil.NoSuchProcess:

@@ -6,7 +6,7 @@ import importlib
 from dataclasses import replace
 from pathlib import Path
 
-from parrot.errors import ConfigError
+from parrot.errors import ConfigError, RunError
 from parrot.experiments.crew import Crew, follow, look, sentence
 from parrot.experiments.jobs import left
 from parrot.experiments.plan import FIGURES, fits
@@ -39,13 +39,15 @@ def reproduce(task: Task, workers: int, ray: str | None = None, local: int = 1) 
     if ray is None:
         with Crew(task, workers) as crew:
             follow(crew, jobs, task.place, title, workers)
-        return
-    from parrot.experiments.remote import LOCAL, Cluster
+    else:
+        from parrot.experiments.remote import LOCAL, Cluster
 
-    with Cluster(ray, workers, jobs, task.place) as cluster, Crew(replace(task, kinds=LOCAL), local) as crew:
-        # Jobs that wait for a model that failed here would wait for ever.
-        follow(crew, jobs, task.place, title, workers, lambda: cluster.running and not crew.failed)
-        cluster.check()
+        with Cluster(ray, workers, jobs, task.place) as cluster, Crew(replace(task, kinds=LOCAL), local) as crew:
+            # Jobs that wait for a model that failed here would wait for ever.
+            follow(crew, jobs, task.place, title, workers, lambda: cluster.running and not crew.failed)
+            cluster.check()
+    if todo := left(jobs, task.place):
+        raise RunError(f"{title}: the workers were ended with {len(todo)} jobs to do; the same command goes on")
 
 
 def time_left(task: Task, workers: int) -> str:

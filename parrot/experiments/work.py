@@ -13,12 +13,14 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Collection, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from parrot.durable import write_text
 from parrot.errors import ParrotError
 from parrot.experiments.budgets import Budget
 from parrot.experiments.claims import Claim, ClaimLostError, Claims
@@ -121,21 +123,25 @@ def work(
             if claim := claims.take(job.name):
                 with claim:
                     if not job.done(place):  # somebody may have finished it since
-                        _try(job, claim, do or here, failed)
+                        _try(job, claim, do or here, place, failed)
                 break
         else:
             time.sleep(POLL_S)
     return failed
 
 
-def _try(job: Job, claim: Claim, do: Callable[[Job, Claim], None], failed: dict[str, str]) -> None:
+def _try(job: Job, claim: Claim, do: Callable[[Job, Claim], None], place: Place, failed: dict[str, str]) -> None:
+    """Does a job; whatever it fails by, the others go on."""
     try:
         do(job, claim)
     except ClaimLostError as error:
         log.warning("%s", error)
     except ParrotError as error:
-        log.error("%s: %s", job.name, error)
         failed[job.name] = str(error)
+    except Exception as error:  # a bug, whose traceback must outlive this process
+        path = place.heavy / "errors" / f"{job.name}.txt"
+        write_text(path, traceback.format_exc())
+        failed[job.name] = f"{type(error).__name__}: {error} (traceback: {path})"
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import textwrap
@@ -12,7 +11,7 @@ import time
 
 import pytest
 
-from parrot.experiments.claims import ClaimLostError, Claims
+from parrot.experiments.claims import ClaimLostError, Claims, here
 
 
 def waited(condition, seconds=60):
@@ -84,7 +83,7 @@ def test_a_claim_of_another_machine_is_free_when_it_stops_beating(tmp_path):
     assert claims.holders() == {}
     second = claims.take("job")
     first.release()  # no longer its own, so this takes nothing away
-    assert claims.holders()["job"].host == socket.gethostname()
+    assert claims.holders()["job"].host == here()
     second.release()
 
 

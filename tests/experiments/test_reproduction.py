@@ -161,6 +161,19 @@ def test_a_job_that_fails_stops_what_needs_it_and_nothing_else(done, tmp_path, c
     assert claims_of(broken.place).holders() == {}
 
 
+def test_a_bug_in_a_job_leaves_its_traceback_and_the_others_go_on(tmp_path, monkeypatch):
+    fresh = task(tmp_path, "fig4")
+    jobs = [job for job in fresh.jobs() if job.name == "explore/grasp_cap-uniform"]
+
+    def broken(self, place, tell):
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(type(jobs[0]), "run", broken)
+    failed = work(jobs, fresh.place)
+    assert failed[jobs[0].name].startswith("ZeroDivisionError: a bug (traceback: ")
+    assert "in broken" in (tmp_path / "runs" / "errors" / f"{jobs[0].name}.txt").read_text()
+
+
 def test_a_dataset_may_be_given_and_must_suffice(done, tmp_path):
     mine, _, _ = done
     data = mine.place.heavy / "data" / "collected-16"
