@@ -188,8 +188,8 @@ def _smoke() -> Budget:
     tasks = ("grasp_cap", "place_can_in_pan")
     return Budget(
         name="smoke", trajectories=1500, prior_preset="fast",
-        prior_steps=PriorSteps(flow=800, bc=800, vae=300, hirl=800, trajrl=3000),
-        preset="fast", changes=_EXACT, env_steps=6000, probe_every=1500, probe_episodes=20,
+        prior_steps=PriorSteps(flow=2000, bc=2000, vae=300, hirl=2000, trajrl=3000),
+        preset="fast", changes=_EXACT, env_steps=10_000, probe_every=2500, probe_episodes=20,
         eval_before=20, eval_after=20,
         fig4=Exploration(tasks, paths=25, episodes=50), fig5=Comparison(tasks, METHODS, seeds=1),
         fig6=Sizes(("grasp_cap",), (150, 500, 1500), seeds=1), fig7=Mismatch(tasks, 500, seeds=1),

@@ -29,11 +29,11 @@ COLLECTED: dict[Mix, str | None] = {"both": None, "grasp": "collect_grasp", "pla
 """The training task that episodes of a mix come from; None: both."""
 
 _SECONDS = {
-    "fast": {"flow": 0.16, "bc": 0.15, "vae": 0.6, "hirl": 0.15, "trajrl": 0.02},
-    "paper": {"flow": 0.06, "bc": 0.06, "vae": 0.6, "hirl": 0.06, "trajrl": 0.02},
+    "fast": {"flow": 0.06, "bc": 0.05, "vae": 0.4, "hirl": 0.05, "trajrl": 0.02},
+    "paper": {"flow": 0.06, "bc": 0.06, "vae": 0.4, "hirl": 0.06, "trajrl": 0.02},
 }
-"""Seconds of a gradient step on one core, by preset: of the flow by results/prior_compare.csv, of the others guessed
-from their size; what is timed takes their place (`estimate.paces`)."""
+"""Seconds of a gradient step on one core, by preset: measured for the flow, guessed for the others from their
+size; what is timed takes their place (`estimate.paces`)."""
 
 
 @dataclass(frozen=True)

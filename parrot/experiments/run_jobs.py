@@ -82,9 +82,9 @@ class Run(Job):
         """As `Job.work`."""
         b, sac = self.budget, sac_config(self.budget.preset, self.budget.changes)
         probes = max(0, (b.env_steps - 1) // b.probe_every) * b.probe_episodes
-        updates_per_second = 18.0 if sac.encoder == "fast" else 2.0
-        learning = b.env_steps / 400 + b.env_steps * sac.updates_per_step / updates_per_second
-        return 10.0 + learning + (probes + b.eval_before + b.eval_after) * EPISODE_STEPS / 250
+        updates_per_second = 26.0 if sac.encoder == "fast" else 4.9
+        learning = b.env_steps / 175 + b.env_steps * sac.updates_per_step / updates_per_second
+        return 10.0 + learning + (probes + b.eval_before + b.eval_after) * EPISODE_STEPS / 160
 
     def config(self, place: Place) -> FineTuneConfig:
         """What the run is told."""
