@@ -14,20 +14,19 @@ from parrot.durable import atomic_path
 from parrot.experiments.budgets import Budget
 from parrot.experiments.statistics import mean_std
 from parrot.experiments.table import Curve
+from parrot.rl.algorithms import ALGORITHMS, algorithm
 
-__all__ = ["LABELS", "band", "label", "panels", "save", "title"]
-
-LABELS = {
-    "parrot": ("PARROT (ours)", "tab:blue"), "sac": ("SAC", "tab:gray"), "prior_explore": ("Prior-explore", "tab:cyan"),
-    "hirl": ("HIRL", "tab:orange"), "trajrl": ("TrajRL", "tab:green"), "bc_sac": ("BC-SAC", "tab:red"),
-    "vae_features": ("VAE-features", "tab:purple"),
-}  # fmt: skip
-"""Name in the paper and colour of each method."""
+__all__ = ["band", "colour", "label", "panels", "save", "title"]
 
 
 def label(algo: str) -> str:
-    """The method's name in the paper."""
-    return LABELS[algo][0]
+    """The method's name in the paper; of one that this parrot does not have, the name in the results."""
+    return algorithm(algo).label if algo in ALGORITHMS else algo
+
+
+def colour(algo: str) -> str:
+    """The method's colour in all figures."""
+    return algorithm(algo).colour if algo in ALGORITHMS else "black"
 
 
 def title(task: str) -> str:
@@ -48,7 +47,7 @@ def panels(count: int, columns: int = 4, width: float = 3.1, height: float = 2.6
     return figure, flat[:count]
 
 
-def band(axes: Axes, runs: Sequence[Curve], colour: str, name: str | None, thin: bool = False) -> None:
+def band(axes: Axes, runs: Sequence[Curve], paint: str, name: str | None, thin: bool = False) -> None:
     """The mean of the runs, and their standard deviation as a shade, over the steps that any of them has."""
     at = sorted({int(step) for run in runs for step in run.at})
     values = np.full((len(runs), len(at)), np.nan)
@@ -56,10 +55,10 @@ def band(axes: Axes, runs: Sequence[Curve], colour: str, name: str | None, thin:
         row[np.searchsorted(at, run.at)] = run.success
     mean, std = mean_std(values)
     if thin:
-        axes.plot(at, mean, color=colour, lw=0.8, alpha=0.5)
+        axes.plot(at, mean, color=paint, lw=0.8, alpha=0.5)
         return
-    axes.plot(at, mean, color=colour, label=name, lw=1.6)
-    axes.fill_between(at, mean - std, mean + std, color=colour, alpha=0.2, lw=0)
+    axes.plot(at, mean, color=paint, label=name, lw=1.6)
+    axes.fill_between(at, mean - std, mean + std, color=paint, alpha=0.2, lw=0)
 
 
 def save(figure: Figure, budget: Budget, path: Path) -> None:
@@ -69,8 +68,7 @@ def save(figure: Figure, budget: Budget, path: Path) -> None:
         RunError: the file cannot be written.
     """
     note = "smoke: nothing is claimed from it" if budget.claims_nothing else f"budget {budget.name}"
-    colour = "tab:red" if budget.claims_nothing else "0.4"
-    figure.suptitle(note, color=colour, fontsize=10, x=0.01, ha="left")
+    figure.suptitle(note, color="tab:red" if budget.claims_nothing else "0.4", fontsize=10, x=0.01, ha="left")
     with atomic_path(path) as tmp:
         # Without the library's version and the date, the same results are the same picture.
         figure.savefig(tmp, metadata={"Software": None} if path.suffix == ".png" else None)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from matplotlib.lines import Line2D
 
-from parrot.experiments.drawing import LABELS, band, label, panels, save, title
+from parrot.experiments.drawing import band, colour, label, panels, save, title
 from parrot.experiments.table import Results
 
 __all__ = ["draw"]
@@ -21,7 +21,7 @@ def draw(results: Results, path: Path) -> None:
     for place, task in zip(axes, plan.tasks, strict=True):
         for algo in reversed(plan.methods):  # ours is drawn last, above the others
             for runs in results.select(algo, [task], seeds=plan.seeds):
-                band(place, runs, LABELS[algo][1], label(algo))
+                band(place, runs, colour(algo), label(algo))
                 counts[algo] += len(runs)
         place.set(title=title(task), ylim=(-0.03, 1.03), xlim=(0, results.budget.env_steps))
         place.grid(alpha=0.3)
@@ -31,7 +31,7 @@ def draw(results: Results, path: Path) -> None:
         place.set_xlabel("environment steps")
     wanted = len(plan.tasks) * plan.seeds
     handles = [
-        Line2D([], [], color=LABELS[a][1], label=f"{label(a)}" + (f" ({n} of {wanted} runs)" if n < wanted else ""))
+        Line2D([], [], color=colour(a), label=f"{label(a)}" + (f" ({n} of {wanted} runs)" if n < wanted else ""))
         for a, n in counts.items()
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=8, frameon=False)

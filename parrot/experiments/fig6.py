@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from parrot.experiments.drawing import LABELS, panels, save, title
+from parrot.experiments.drawing import colour, panels, save, title
 from parrot.experiments.statistics import mean_std
 from parrot.experiments.table import Results, scores
 
@@ -21,9 +21,8 @@ def draw(results: Results, path: Path) -> None:
         for x, (algo, count, _) in enumerate(columns):
             for values in scores(results.select(algo, [task], "both", count, plan.seeds), "final"):
                 mean, std = mean_std(values)
-                colour = LABELS[algo][1]
-                place.errorbar(x, mean, std, fmt="s", color=colour, capsize=4, ms=6)
-                place.plot([x] * len(values), values, ".", color=colour, alpha=0.4)
+                place.errorbar(x, mean, std, fmt="s", color=colour(algo), capsize=4, ms=6)
+                place.plot([x] * len(values), values, ".", color=colour(algo), alpha=0.4)
         place.set_xticks(range(len(columns)), [name for *_, name in columns], fontsize=7)
         place.set(title=title(task), ylim=(-0.03, 1.03), xlim=(-0.5, len(columns) - 0.5))
         place.grid(alpha=0.3)

@@ -10,6 +10,7 @@ import parrot
 from parrot.durable import write_json, write_text
 from parrot.errors import ConfigError
 from parrot.experiments.budgets import METHODS, Comparison, Exploration, budget
+from parrot.experiments.drawing import label
 from parrot.experiments.findings import FINDINGS
 from parrot.experiments.page import page
 from parrot.experiments.plan import Plan
@@ -60,7 +61,7 @@ def test_a_claim_about_every_method_is_open_until_every_method_was_run(tmp_path)
     verdict = JUDGE["higher"](found)
     assert verdict.outcome == "open"
     (line,) = verdict.lines  # of 16 times 0.9 and 8 times 1.0 the middle half has 10 and 2
-    assert line.startswith("PARROT (ours) over SAC: +0.92 (")
+    assert line.startswith("PARROT over SAC: +0.92 (")
     assert line.endswith("; 48 runs) on 8 of the paper's 8 tasks")
     assert JUDGE["vae_features"](found).outcome == "not run yet"
 
@@ -78,7 +79,9 @@ def test_progress_on_two_tasks_of_eight_is_what_the_paper_says_of_bc_sac(tmp_pat
             write(tmp_path, Plan(found.budget).run(task, "bc_sac", seed), 0.0, 0.8, found.budget)
     verdict = JUDGE["bc_sac"](Results(tmp_path))
     assert verdict.outcome == "agrees"
-    assert verdict.lines[0].startswith("BC-SAC makes progress on 2 of 8 tasks (Grasp cap, Place can in pan)")
+    assert verdict.lines[0].startswith(
+        f"{label('bc_sac')} makes progress on 2 of 8 tasks (Grasp cap, Place can in pan)"
+    )
 
 
 def test_sizes_and_mismatch_are_judged_by_their_own_runs(tmp_path):
