@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from parrot.durable import atomic_path
 from parrot.experiments.budgets import Budget
@@ -16,7 +17,7 @@ from parrot.experiments.statistics import mean_std
 from parrot.experiments.table import Curve
 from parrot.rl.algorithms import ALGORITHMS, algorithm
 
-__all__ = ["band", "colour", "label", "panels", "save", "title"]
+__all__ = ["band", "colour", "label", "panels", "save", "success_against_steps", "title"]
 
 
 def label(algo: str) -> str:
@@ -45,6 +46,14 @@ def panels(count: int, columns: int = 4, width: float = 3.1, height: float = 2.6
     for axes in flat[count:]:
         axes.set_axis_off()
     return figure, flat[:count]
+
+
+def success_against_steps(axes: Axes, env_steps: int) -> None:
+    """Lays out a panel whose axes are environment steps, up to so many, and success."""
+    axes.set(ylim=(-0.03, 1.03), xlim=(0, env_steps))
+    axes.xaxis.set_major_locator(MaxNLocator(4))
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))  # 50k
+    axes.grid(alpha=0.3)
 
 
 def band(axes: Axes, runs: Sequence[Curve], paint: str, name: str | None, thin: bool = False) -> None:

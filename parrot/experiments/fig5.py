@@ -6,7 +6,7 @@ from pathlib import Path
 
 from matplotlib.lines import Line2D
 
-from parrot.experiments.drawing import band, colour, label, panels, save, title
+from parrot.experiments.drawing import band, colour, label, panels, save, success_against_steps, title
 from parrot.experiments.table import Results
 
 __all__ = ["draw"]
@@ -23,8 +23,8 @@ def draw(results: Results, path: Path) -> None:
             for runs in results.select(algo, [task], seeds=plan.seeds):
                 band(place, runs, colour(algo), label(algo))
                 counts[algo] += len(runs)
-        place.set(title=title(task), ylim=(-0.03, 1.03), xlim=(0, results.budget.env_steps))
-        place.grid(alpha=0.3)
+        place.set_title(title(task))
+        success_against_steps(place, results.budget.env_steps)
     for place in axes[::4]:
         place.set_ylabel("success")
     for place in axes[-4:]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from parrot.experiments.drawing import band, panels, save
+from parrot.experiments.drawing import band, panels, save, success_against_steps
 from parrot.experiments.table import Results, is_grasp
 
 __all__ = ["MIXES", "draw"]
@@ -36,8 +36,8 @@ def draw(results: Results, path: Path) -> None:
                     band(place, runs, colour, None, thin=True)
             every = [run for runs in by_task for run in runs]
             band(place, every, colour, f"{text} (n = {len(every)})")
-        place.set(title=f"{name} ({len(tasks)})", ylim=(-0.03, 1.03), xlim=(0, results.budget.env_steps))
-        place.grid(alpha=0.3)
+        place.set_title(f"{name} ({len(tasks)})")
+        success_against_steps(place, results.budget.env_steps)
         if place.get_legend_handles_labels()[0]:
             place.legend(fontsize=7)
     axes[0].set_ylabel("success")
