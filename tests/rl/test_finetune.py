@@ -17,6 +17,7 @@ from rl_toys import ReachEnv
 from parrot.data.dataset import Dataset
 from parrot.errors import ConfigError, RunError, SpaceError
 from parrot.prior.weights import load_prior
+from parrot.rl.algorithms import ALGORITHMS, algorithm
 from parrot.rl.checkpoint import load_checkpoint
 from parrot.rl.display import line
 from parrot.rl.finetune import FineTuning
@@ -95,6 +96,18 @@ def test_probes_interrupt_learning_without_being_learnt_from(small, tmp_path):
     assert len(Dataset.open(tmp_path / "replay")) == len(learnt) == 34
     assert learnt[-1]["env_steps"] == "102"
     assert [row["phase"] for row in rows[-2:]] == ["after"] * 2
+
+
+@pytest.mark.parametrize("algo", [name for name in ALGORITHMS if algorithm(name).kind in (None, "flow")])
+def test_a_probe_is_of_the_policy_alone_however_a_method_explores(small, tmp_path, algo):
+    changes = ["synchronous=true", "candidates=1", "start_steps=100"]
+    config = small(changes, algo=algo, eval_before=9, probe_every=25, probe_episodes=1)
+    with FineTuning(config, tmp_path) as tuning:
+        assert len({tuning.act(IMAGE).tobytes() for _ in range(8)}) == 8  # exploring
+        tuning.discard()
+        while tuning.phase != "probe":
+            episode(tuning)
+        assert len({tuning.act(IMAGE).tobytes() for _ in range(8)}) == 1  # its mean
 
 
 def test_a_probe_shorter_than_an_episode_is_refused(small):
