@@ -77,6 +77,9 @@ def generate_launch_description() -> LaunchDescription:
             "terminate_on_success", default_value="true", description="End an episode on its first success."
         ),
         DeclareLaunchArgument(
+            "timing", default_value="", description="CSV file that tells how well the loop keeps its time; empty: none."
+        ),
+        DeclareLaunchArgument(
             "record", default_value="false", choices=["true", "false"], description="Wait for a recorder."
         ),
         DeclareLaunchArgument("params", default_value=PARAMETERS, description="The nodes' parameter file."),
@@ -89,7 +92,7 @@ def generate_launch_description() -> LaunchDescription:
             description="Who may find the graph: LOCALHOST, or SUBNET for other machines too.",
         ),
     ]
-    arm = {name: argument(name) for name in ("robot", "task", "reward", "classifier", "scene")}
+    arm = {name: argument(name) for name in ("robot", "task", "reward", "classifier", "scene", "timing")}
     arm.update(terminate_on_success=argument("terminate_on_success", bool), recorded=argument("record", bool))
     arm.update(episodes=argument("stop_after", int), successes=argument("stop_after_successes", int))
     hardware = {name: argument(name) for name in ("robot", "task", "operator")} | {"seed": argument("seed", int)}

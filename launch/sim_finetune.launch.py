@@ -15,7 +15,7 @@ PARAMETERS = str(Path(__file__).resolve().parent.parent / "config" / "nodes.yaml
 RENDERER = "pybullet-tiny"
 """Noted in run and bag; a test holds it against the simulator."""
 
-ALGORITHMS = ["parrot", "sac", "trajrl", "hirl"]
+ALGORITHMS = ["parrot", "sac", "bc_sac", "vae_features", "trajrl", "hirl", "prior_explore"]
 """All values of algo; a test holds them against parrot.rl.algorithms, and the next ones, too."""
 
 DECODED = ["parrot", "hirl"]
@@ -33,6 +33,7 @@ ARGUMENTS = [
     ("solved_success", "0.96", "Training ends early at this success rate of the exploring policy."),
     ("eval_before", "50", "Episodes at the start that act by random latents: they measure the prior."),
     ("eval_after", "50", "Episodes at the end that act by the trained policy without exploring."),
+    ("epsilon", "0.9", "For prior_explore: how often an action comes from the prior while it learns."),
     ("preset", "fast", "Hyper-parameters: fast, for two CPU cores; arm, for real time; paper, Table 1."),
     ("changes", "", "Changes to the preset, FIELD=VALUE separated by semicolons."),
 ]
@@ -94,7 +95,7 @@ def generate_launch_description() -> LaunchDescription:
     ]
     learner = {name: argument(name) for name in ("task", "algo", "prior", "robot", "preset", "changes", "run_dir")}
     learner.update({name: argument(name, int) for name in ("seed", "episodes", "eval_before", "eval_after")})
-    learner.update({name: argument(name, float) for name in ("minutes", "solved_success")})
+    learner.update({name: argument(name, float) for name in ("minutes", "solved_success", "epsilon")})
     world = {name: argument(name) for name in ("task", "robot", "run_dir")}
     # The paper's episodes go on after success; the fast preset's end there.
     ends = PythonExpression(["'", LaunchConfiguration("preset"), "' != 'paper'"])

@@ -23,6 +23,7 @@ __all__ = ["GROUPS", "main"]
 
 GROUPS = {
     "launch": "parrot.commands.launch",
+    "doctor": "parrot.commands.doctor",
     "train": "parrot.commands.rl",
     "export": "parrot.commands.export",
     "deploy": "parrot.commands.deploy",

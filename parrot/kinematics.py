@@ -36,13 +36,15 @@ class Kinematics:
     """An arm's joints and its tool point, in the frame of the URDF's root.
 
     Args:
-        urdf: The robot's URDF; its meshes are not read.
+        urdf: The robot's URDF, a file or, as a str, its text; meshes are not read.
         joints: Names of the arm's joints, in the order of the vectors q.
         tip_link: The link that carries the tool.
         tool_offset: (3,) metres from the tip link's frame to the tool point.
+        base_link: The link in whose frame poses are, fixed to the root; empty: the root itself. A published URDF often
+            stands on a link of its own, such as `world`.
 
     Raises:
-        ConfigError: Pinocchio is not installed, the URDF cannot be read, or it lacks a joint or the link.
+        ConfigError: Pinocchio is not installed, the URDF cannot be read, it lacks a joint or a link, or its base moves.
 
     Example:
         >>> from parrot.sim.config import load_robot
@@ -57,20 +59,30 @@ class Kinematics:
     """
 
     def __init__(
-        self, urdf: Path, joints: Sequence[str], tip_link: str, tool_offset: Sequence[float] = (0.0, 0.0, 0.0)
+        self,
+        urdf: Path | str,
+        joints: Sequence[str],
+        tip_link: str,
+        tool_offset: Sequence[float] = (0.0, 0.0, 0.0),
+        base_link: str = "",
     ) -> None:
         self._pin = pin = _pinocchio()
         self.joints = tuple(joints)
+        where = urdf if isinstance(urdf, Path) else "robot_description"
         try:
-            self._model = model = pin.buildModelFromUrdf(str(urdf))
+            build = pin.buildModelFromUrdf if isinstance(urdf, Path) else pin.buildModelFromXML
+            self._model = model = build(str(urdf))
         except (ValueError, RuntimeError) as error:
-            raise ConfigError(f"{urdf}: not a URDF that can be read: {' '.join(str(error).split())}") from error
+            raise ConfigError(f"{where}: not a URDF that can be read: {' '.join(str(error).split())}") from error
         known = [name for name in model.names if name != "universe"]
         if missing := [name for name in self.joints if name not in known]:
-            raise ConfigError(f"{urdf}: has no joint {', '.join(missing)}; it moves by {', '.join(known)}")
-        if not model.existBodyName(tip_link):
-            links = [frame.name for frame in model.frames if frame.type == pin.BODY]
-            raise ConfigError(f"{urdf}: has no link {tip_link}; its links are {', '.join(links)}")
+            raise ConfigError(f"{where}: has no joint {', '.join(missing)}; it moves by {', '.join(known)}")
+        links = [frame.name for frame in model.frames if frame.type == pin.BODY]
+        if missing := [name for name in (tip_link, base_link) if name and name not in links]:
+            raise ConfigError(f"{where}: has no link {', '.join(missing)}; its links are {', '.join(links)}")
+        self.base = base_link or links[0]
+        """The link in whose frame poses are."""
+        self._stand(where)
         link = model.frames[model.getFrameId(tip_link, pin.BODY)]
         offset = pin.SE3(np.eye(3), np.array(tool_offset, dtype=np.float64))
         frame = pin.Frame("parrot_tool", link.parentJoint, link.placement * offset, pin.OP_FRAME)
@@ -92,6 +104,26 @@ class Kinematics:
             ConfigError: as the constructor.
         """
         return cls(robot.urdf_path, robot.arm_joints, robot.tool_link, robot.tool_offset)
+
+    def _stand(self, where: Path | str) -> None:
+        """Puts the base link's frame where the model's root is.
+
+        Raises:
+            ConfigError: joints move the base.
+        """
+        model, pin = self._model, self._pin
+        base = model.frames[model.getFrameId(self.base, pin.BODY)]
+        if base.parentJoint != 0:
+            raise ConfigError(
+                f"{where}: base link {self.base} is moved by joint {model.names[base.parentJoint]}; an arm stands still"
+            )
+        away = base.placement.inverse()
+        for index in range(1, model.njoints):
+            if model.parents[index] == 0:
+                model.jointPlacements[index] = away * model.jointPlacements[index]
+        for frame in model.frames:
+            if frame.parentJoint == 0:
+                frame.placement = away * frame.placement
 
     def _limits(self, indices: list[int]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Lowest and highest position of each joint; a continuous joint, of two numbers in Pinocchio, has none."""

@@ -120,19 +120,24 @@ class SafetyCore:
             return
         self._measured, self._measured_at = self._gate.place(q), self._now
 
-    def camera(self, stamp: Any, digest: Any, now: float) -> None:
-        """The newest picture: its stamp, and any digest of its pixels. Stamps that run backwards are no news."""
+    def camera(self, stamp: Any, digest: Any, now: float) -> bool:
+        """The newest picture: its stamp, and any digest of its pixels. Stamps that run backwards are no news.
+
+        Returns:
+            Whether it is news, so that it may be acted on.
+        """
         self._watch(now)
         if not isinstance(stamp, numbers.Integral) or not isinstance(digest, bytes | str | numbers.Integral):
             self.counts["malformed picture"] += 1
-            return
+            return False
         current = self._now - self._pictured_at <= self.limits.camera_stale
         if self._picture is not None and current and stamp <= self._picture[0]:
             self.counts["old picture"] += 1
-            return
+            return False
         if self._picture is None or digest != self._picture[1] or self._changed_at == -math.inf:
             self._changed_at = self._now
         self._picture, self._pictured_at = (int(stamp), digest), self._now
+        return True
 
     def estop(self, now: float) -> None:
         """Stops, and goes on stopping until `release`."""

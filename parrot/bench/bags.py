@@ -12,8 +12,9 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from rosbags.highlevel import AnyReader
-from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
 from parrot.bench.measure import Row, alternate
@@ -30,6 +31,12 @@ SECONDS = 10
 LARGER = 10
 """How many times as long the bag is whose peak of memory is compared with it."""
 
+NOISE = 5
+"""Shades by which the pictures of compressed bags vary from pixel to pixel."""
+
+PICTURES = 8
+"""Different ones, one after the other: more than zstd remembers, or it would take them for one."""
+
 WIDTH, HEIGHT, IMAGE_HZ, JOINT_HZ, CONTROL_HZ = 640, 480, 30, 100, 10
 
 MAPPING = Mapping(
@@ -37,11 +44,15 @@ MAPPING = Mapping(
 )
 
 
-def converting(runs: int, seed: int) -> Row:
-    """A second of recording, as MCAP without compression."""
+def converting(runs: int, seed: int) -> list[Row]:
+    """A second of recording, as MCAP without compression and with zstd by file and by message."""
+    return [_converting(mode, runs, seed) for mode in ("none", "file", "message")]
+
+
+def _converting(mode: str, runs: int, seed: int) -> Row:
     with tempfile.TemporaryDirectory() as folder:
         bag, large = Path(folder, "small"), Path(folder, "large")
-        synthetic_bag(bag, SECONDS, seed)
+        synthetic_bag(bag, SECONDS, seed, mode)
         size = sum(p.stat().st_size for p in bag.iterdir())
 
         def each_second(convert_it: Callable[[Path], object]) -> Callable[[], float]:
@@ -55,11 +66,12 @@ def converting(runs: int, seed: int) -> Row:
         took = alternate(
             {"ours": each_second(_ours), "theirs": each_second(_by_hand), "floor": each_second(_read)}, runs
         )
-        synthetic_bag(large, LARGER * SECONDS, seed)
+        synthetic_bag(large, LARGER * SECONDS, seed, mode)
         peaks = [_peak(path) for path in (bag, large)]
     rate = size / SECONDS / took["ours"] * 1e3
+    packed = "" if mode == "none" else f", zstd by {mode}"
     return Row(
-        workload="bags: 640×480 bgr8 at 30 Hz, joint states at 100 Hz, MCAP", unit="ms a second of recording",
+        workload=f"bags: 640×480 bgr8 at 30 Hz, joint states at 100 Hz, MCAP{packed}", unit="ms a second of recording",
         ours=took["ours"], peer="AnyReader, every message deserialised, cv2.resize of every image",
         theirs=took["theirs"], goal=1.0, floor="reading the file", least=took["floor"], runs=runs, seed=seed,
         note=f"{1e3 / took['ours']:.0f} times real time, {rate / 1e6:.0f} MB/s; peak memory {peaks[0]:.0f} MB with "
@@ -67,15 +79,26 @@ def converting(runs: int, seed: int) -> Row:
     )  # fmt: skip
 
 
-def synthetic_bag(path: Path, seconds: float, seed: int) -> None:
-    """Writes a bag with pictures of noise, joint states, and actions that answer every third picture."""
+def synthetic_bag(path: Path, seconds: float, seed: int, compression: str = "none") -> None:
+    """Writes a bag with pictures, joint states, and actions that answer every third picture.
+
+    Args:
+        path: The bag's folder.
+        seconds: Its length.
+        seed: Of pictures, joints and actions.
+        compression: `none`, whose pictures are noise; `file` or `message`: zstd, of a scene with a sensor's noise.
+    """
     store, rng = get_typestore(Stores.ROS2_JAZZY), np.random.default_rng(seed)
     types = store.types
     stamp_type, header_type = types["builtin_interfaces/msg/Time"], types["std_msgs/msg/Header"]
     image_type, vector_type = "sensor_msgs/msg/Image", "sensor_msgs/msg/JointState"
-    picture = rng.integers(0, 256, HEIGHT * WIDTH * 3, np.uint8)
+    make = _noise if compression == "none" else _scene
+    pictures = [make(rng) for _ in range(PICTURES)]
     topics = {"/camera/image": image_type, "/joint_states": vector_type, "/action": vector_type}
-    with Writer(path, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+    writer = Writer(path, version=9, storage_plugin=StoragePlugin.MCAP)
+    if compression != "none":
+        writer.set_compression(CompressionMode[compression.upper()], CompressionFormat.ZSTD)
+    with writer:
         connections = {topic: writer.add_connection(topic, kind, typestore=store) for topic, kind in topics.items()}
         events = [(n / IMAGE_HZ, 0, n) for n in range(int(seconds * IMAGE_HZ))]
         events += [(n / JOINT_HZ, 1, n) for n in range(int(seconds * JOINT_HZ))]
@@ -86,13 +109,24 @@ def synthetic_bag(path: Path, seconds: float, seed: int) -> None:
             topic, kind = list(topics.items())[what]
             nothing = np.zeros(0)
             if what == 0:
-                picture[:3] = number % 256
+                picture = pictures[number % PICTURES]
                 message = types[kind](header, HEIGHT, WIDTH, "bgr8", 0, 3 * WIDTH, picture)
             elif what == 1:
                 message = types[kind](header, [f"joint{i}" for i in range(6)], rng.normal(size=6), nothing, nothing)
             else:
                 message = types[kind](header, list(ACTION_NAMES), rng.uniform(-1, 1, 7), nothing, nothing)
             writer.write(connections[topic], stamp, store.serialize_cdr(message, kind))
+
+
+def _noise(rng: np.random.Generator) -> NDArray[np.uint8]:
+    return rng.integers(0, 256, HEIGHT * WIDTH * 3, np.uint8)
+
+
+def _scene(rng: np.random.Generator) -> NDArray[np.uint8]:
+    """A picture, flattened, that zstd packs about as well as a camera's: smooth, with noise in the last bits."""
+    rows, columns = np.mgrid[:HEIGHT, :WIDTH]
+    smooth = np.stack([rows // 3, columns // 4, (rows + columns) // 6], axis=-1)
+    return (smooth + rng.integers(0, NOISE, smooth.shape)).astype(np.uint8).reshape(-1)
 
 
 def converting_peak(bag: Path) -> None:

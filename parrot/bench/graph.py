@@ -13,7 +13,7 @@ from pathlib import Path
 from parrot.bench.measure import Row, alternate
 from parrot.errors import RunError
 
-__all__ = ["looping"]
+__all__ = ["environment", "looping"]
 
 MINUTES = 0.3
 """Length of a run."""
@@ -42,7 +42,7 @@ def looping(runs: int, seed: int) -> Row:
 
     def hop() -> float:
         done = subprocess.run(
-            [sys.executable, "-m", "parrot.nodes.hop"], capture_output=True, text=True, env=_environment(), check=True
+            [sys.executable, "-m", "parrot.nodes.hop"], capture_output=True, text=True, env=environment(), check=True
         )
         half, most = (float(word) for word in done.stdout.split())
         hops[:] = [f"a hop between two processes with an image: p50 {half:.2f} ms, p99 {most:.2f} ms"]
@@ -61,7 +61,7 @@ def _run(command: list[str], kind: str) -> float:
     with tempfile.TemporaryDirectory() as folder:
         run_dir = Path(folder, "run")
         where = [f"run_dir:={run_dir}"] if kind == "ros" else ["--run-dir", str(run_dir)]
-        done = subprocess.run([*command, *where], capture_output=True, text=True, env=_environment())
+        done = subprocess.run([*command, *where], capture_output=True, text=True, env=environment())
         if done.returncode:
             raise RunError(f"the {kind} run of the benchmark failed: {done.stderr.strip() or done.stdout[-500:]}")
         with open(run_dir / "episodes.csv") as file:
@@ -71,7 +71,7 @@ def _run(command: list[str], kind: str) -> float:
     return (float(last["seconds"]) - float(first["seconds"])) / steps
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """A domain of its own, so that nothing else on the network is heard."""
     return {
         **os.environ, "ROS_DOMAIN_ID": str(random.randint(1, 100)), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",

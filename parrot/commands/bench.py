@@ -20,8 +20,8 @@ __all__ = ["COMMANDS", "bench"]
 
 WORKLOADS = ("simulator", "collection", "prior", "learner", "graph", "bags")
 
-SCALING = "scaling"
-"""What is measured against size instead of beside a peer."""
+SCALING, ARM = "scaling", "arm"
+"""What is measured against size, and in real time, instead of beside a peer."""
 
 
 def bench(
@@ -33,21 +33,25 @@ def bench(
     out: Path = Path("bench"),
     trajectories: tuple[int, ...] = (1000, 10_000, 50_000),
     replay: tuple[int, ...] = (500, 2000, 8000, 20_000),
+    minutes: float = 10.0,
 ) -> None:
     """Time the simulator, collection, prior, learner, graph and bags beside their peers, in alternation.
 
     Needs the extra `bench` (`pip install 'parrot[bench]'`), and a machine with nothing else to do. `scaling` measures
-    time and memory against the sizes of dataset and replay instead, and draws them.
+    time and memory against the sizes of dataset and replay instead, and draws them. `arm` fine-tunes on the emulated
+    arm in real time, and measures the time from image to command and the periods that were missed.
 
     Args:
-        names: What to measure: simulator, collection, prior, learner, graph, bags, scaling; default: not scaling.
+        names: What to measure: simulator, collection, prior, learner, graph, bags; or scaling, arm, by name only.
         runs: Runs of each, after one that does not count; medians are compared.
         episodes: Episodes in each run of the simulator.
         seed: Of scenes, weights and data.
         threads: Threads of a training step; default: one for each core.
-        out: Folder of results.csv and results.json, whose other rows stay, and of scaling.csv and scaling.png.
+        out: Folder of results.csv and results.json, whose other rows stay, of scaling.csv and scaling.png, and of
+            arm_rate.csv and arm_rate.json.
         trajectories: Sizes of datasets for `scaling`; 10 GB of disk for 50,000.
         replay: Sizes of replays for `scaling`, in episodes; 3.5 GB of memory for 20,000.
+        minutes: Length of `arm`.
     """
     from rich.console import Console
 
@@ -55,13 +59,14 @@ def bench(
     from parrot.provenance import provenance
     from parrot.results import write_results
 
-    if unknown := [name for name in names if name not in (*WORKLOADS, SCALING)]:
-        raise ConfigError(f"benchmark {unknown[0]!r} is unknown; choose from {', '.join(WORKLOADS)}, {SCALING}")
+    if unknown := [name for name in names if name not in (*WORKLOADS, SCALING, ARM)]:
+        raise ConfigError(f"benchmark {unknown[0]!r} is unknown; choose from {', '.join(WORKLOADS)}, {SCALING}, {ARM}")
     if SCALING in names:
         _scale(out, trajectories, replay, seed)
-        names = tuple(name for name in names if name != SCALING)
-        if not names:
-            return
+    if ARM in names:
+        _pace(out, minutes, seed)
+    if names and not (names := tuple(name for name in names if name in WORKLOADS)):
+        return
     console, made = Console(), provenance("torch", "pybullet")
     kept = json.loads((out / "results.json").read_text()) if (out / "results.json").exists() else []
     for name in names or WORKLOADS:
@@ -98,6 +103,28 @@ def _scale(out: Path, trajectories: tuple[int, ...], replay: tuple[int, ...], se
     console.print(f"written: {out / 'scaling.csv'}, {out / 'scaling.png'}", highlight=False, soft_wrap=True)
 
 
+def _pace(out: Path, minutes: float, seed: int) -> None:
+    from rich.console import Console
+
+    from parrot.bench.arm import line, measure, row
+    from parrot.durable import write_json
+    from parrot.provenance import provenance
+    from parrot.results import write_results
+
+    if minutes <= 0:
+        raise ConfigError(f"minutes is {minutes:g}; give a number above 0")
+    console, made = Console(), provenance("torch", "pybullet")
+    console.print(f"measuring: {ARM}, {minutes:g} min", highlight=False)
+    rate = measure(minutes, seed)
+    found = {**row(rate, seed), "cores": os.cpu_count(), "commit": made["commit"]}
+    write_results(out / "arm_rate.csv", [found])
+    write_json(out / "arm_rate.json", {**found, "provenance": made})
+    console.print(line(rate), highlight=False, soft_wrap=True)
+    if rate.held_up:
+        console.print(f"the emulated physics was held up {rate.held_up} times: is something else running?")
+    console.print(f"written: {out / 'arm_rate.csv'}, {out / 'arm_rate.json'}", highlight=False, soft_wrap=True)
+
+
 def _measure(name: str, runs: int, episodes: int, seed: int, threads: int) -> list[Row]:
     """The rows of one workload.
 
@@ -124,7 +151,7 @@ def _measure(name: str, runs: int, episodes: int, seed: int, threads: int) -> li
         if name == "bags":
             from parrot.bench.bags import converting
 
-            return [converting(runs, seed)]
+            return converting(runs, seed)
         from parrot.bench.graph import looping
 
         return [looping(runs, seed)]

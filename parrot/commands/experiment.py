@@ -1,4 +1,4 @@
-"""`parrot experiment`: gather finished runs into results, draw figures from those, undo choices one by one."""
+"""`parrot experiment`: reproduce the paper's figures; gather finished runs, draw them, undo choices one by one."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import tyro
 from rich.console import Console
 from rich.progress import Progress, TimeElapsedColumn
 from rich.table import Table
+
+from parrot.commands import reproduction
 
 __all__ = ["COMMANDS"]
 
@@ -179,5 +181,6 @@ def invertibility(
 
 
 COMMANDS = {
-    "gather": gather, "curves": curves, "ablation": ablation, "time-to": time_to, "invertibility": invertibility,
+    **reproduction.COMMANDS, "gather": gather, "curves": curves, "ablation": ablation, "time-to": time_to,
+    "invertibility": invertibility,
 }  # fmt: skip

@@ -18,8 +18,12 @@ def train(
     change: tuple[str, ...] = (),
     episodes: int = 6000,
     minutes: float = 13.0,
+    env_steps: int = 0,
+    probe_every: int = 0,
+    probe_episodes: int = 0,
     eval_before: int = 50,
     eval_after: int = 50,
+    epsilon: float = 0.9,
     seed: int = 0,
     robot: str = "xarm6",
     learner_threads: int = 1,
@@ -37,8 +41,12 @@ def train(
         change: Changes to the preset, e.g. `n_step=5 batch_size=64`.
         episodes: Budget of training episodes.
         minutes: Budget of wall-clock time, the last evaluation not counted.
+        env_steps: Budget of environment steps; 0: no limit.
+        probe_every: Environment steps between two probes of the policy while it learns; 0: none.
+        probe_episodes: Episodes of a probe, without exploration and not for the replay.
         eval_before: Episodes that measure the prior alone.
         eval_after: Episodes that measure the trained policy.
+        epsilon: For `prior_explore`: how often an action comes from the prior while it learns.
         seed: Seed of the run.
         robot: Name of the robot's YAML.
         learner_threads: Threads of the learner.
@@ -55,8 +63,9 @@ def train(
     torch.set_num_threads(1)
     config = FineTuneConfig(
         task=task, algo=algo, prior=str(prior) if prior else None, robot=robot, seed=seed, episodes=episodes,
-        minutes=minutes, eval_before=eval_before, eval_after=eval_after, learner_threads=learner_threads,
-        sac=sac_config(preset, change),
+        minutes=minutes, env_steps=env_steps, probe_every=probe_every, probe_episodes=probe_episodes,
+        eval_before=eval_before, eval_after=eval_after, learner_threads=learner_threads,
+        epsilon=epsilon, sac=sac_config(preset, change),
     )  # fmt: skip
     console = Console()
     with Live(console=console, auto_refresh=False) as live:

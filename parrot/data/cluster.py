@@ -21,7 +21,7 @@ from parrot.data.worker import STOP_S, Answer, Factory, attempt_seed, record
 from parrot.data.writer import EpisodeWriter
 from parrot.errors import ConfigError, ParrotError, RunError
 
-__all__ = ["RayCrew"]
+__all__ = ["RayCrew", "connect"]
 
 KNOCK_S = 5.0
 """Seconds that a cluster has to accept a connection."""
@@ -94,29 +94,8 @@ class RayCrew:
     """
 
     def __init__(self, address: str, workers: int, factory: Factory, out: Path, manifest: Manifest) -> None:
-        if " " in sys.executable:
-            # It composes command lines without quotes, and then ends this process without a word.
-            raise ConfigError(
-                f"--ray {address}: Ray fails where Python's path has spaces ({sys.executable}); move .venv"
-            )
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing leaves the machine unasked
-        try:
-            import ray
-        except ImportError as error:
-            raise ConfigError(f"--ray {address}: Ray is not installed; pip install 'parrot[ray]'") from error
-        self.ray, self.factory, self.out, self.manifest = ray, factory, out, manifest
-        try:
-            _knock(address)
-            ray.init(address, log_to_driver=False, logging_level=logging.ERROR, ignore_reinit_error=True)
-        except Exception as error:  # what Ray raises depends on how the address is wrong
-            reason = " ".join(str(error).split())[:200]
-            raise RunError(
-                f"--ray {address}: no cluster answers there ({reason}); start one with: ray start --head"
-            ) from error
-        cpus = int(ray.cluster_resources().get("CPU", 0))
-        if cpus < workers:
-            raise ConfigError(f"--workers {workers}: the cluster at {address} has {cpus} CPUs; ask for at most as many")
-        self.maker: Any = ray.remote(num_cpus=1, max_restarts=0)(_Maker)
+        self.ray, self.factory, self.out, self.manifest = connect(address, workers), factory, out, manifest
+        self.maker: Any = self.ray.remote(num_cpus=1, max_restarts=0)(_Maker)
 
     def hire(self, shard: str) -> RayWorker:
         """As `Crew.hire`."""
@@ -139,6 +118,39 @@ class RayCrew:
                         worker.listen()
             self.ray.kill(worker.actor)
             worker.writer.close()
+
+
+def connect(address: str, workers: int) -> Any:
+    """The module `ray`, connected to the cluster at that address.
+
+    Args:
+        address: as `ray.init` takes it.
+        workers: how many CPUs the cluster needs.
+
+    Raises:
+        ConfigError: Ray is not installed or cannot work here, or the cluster is too small.
+        RunError: there is no cluster at that address.
+    """
+    if " " in sys.executable:
+        # It composes command lines without quotes, and then ends this process without a word.
+        raise ConfigError(f"--ray {address}: Ray fails where Python's path has spaces ({sys.executable}); move .venv")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing leaves the machine unasked
+    try:
+        import ray
+    except ImportError as error:
+        raise ConfigError(f"--ray {address}: Ray is not installed; pip install 'parrot[ray]'") from error
+    try:
+        _knock(address)
+        ray.init(address, log_to_driver=False, logging_level=logging.ERROR, ignore_reinit_error=True)
+    except Exception as error:  # what Ray raises depends on how the address is wrong
+        reason = " ".join(str(error).split())[:200]
+        raise RunError(
+            f"--ray {address}: no cluster answers there ({reason}); start one with: ray start --head"
+        ) from error
+    cpus = int(ray.cluster_resources().get("CPU", 0))
+    if cpus < workers:
+        raise ConfigError(f"--workers {workers}: the cluster at {address} has {cpus} CPUs; ask for at most as many")
+    return ray
 
 
 def _knock(address: str) -> None:

@@ -36,7 +36,7 @@ def draw_curves(runs: Sequence[Run], path: Path) -> None:
     named: set[str] = set()
     for run in runs:
         about = algorithm(run.algo)
-        colour, label = about.colour, f"{about.label}: {about.title}"
+        colour, label = about.colour, about.label
         curve = rolling(run.successes)
         minutes = run.minutes[len(run.minutes) - len(curve) :]
         axes.plot(minutes, curve, color=colour, alpha=0.8, label=None if run.algo in named else label)

@@ -60,7 +60,7 @@ def load_runs(folder: Path) -> list[Run]:
     for path in sorted(folder.glob("*-seed*.json")):
         summary = json.loads(path.read_text(encoding="utf-8"))
         with path.with_suffix(".csv").open(newline="", encoding="utf-8") as file:
-            rows = [row for row in csv.DictReader(file) if row["phase"] != "after"]
+            rows = [row for row in csv.DictReader(file) if row["phase"] in ("before", "train")]
         found.append(Run(summary, [float(r["seconds"]) / 60 for r in rows], [int(r["success"]) for r in rows]))
     if not found:
         raise RunError(

@@ -7,8 +7,8 @@ core to the driver as soon as it comes; its outcome follows at the next period. 
 from __future__ import annotations
 
 import time
-from collections import deque
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
@@ -16,23 +16,24 @@ from numpy.typing import NDArray
 from rclpy.duration import Duration
 from sensor_msgs.msg import Image, JointState
 
-from parrot.errors import SpaceError
+from parrot.errors import RunError, SpaceError
 from parrot.nodes import topics
 from parrot.nodes.arm_reset import ArmReset
 from parrot.nodes.base import run
 from parrot.nodes.driver_link import DriverLink
 from parrot.nodes.judge import Judge, make_judge
+from parrot.nodes.latch import Latch, state_folder
 from parrot.nodes.lifecycle import ManagedNode
 from parrot.nodes.messages import image_from, nanoseconds, time_message, vector_from, vector_message
 from parrot.nodes.operator import Operator
 from parrot.nodes.parameters import Range
+from parrot.nodes.timing import NO_ACTION, NO_PICTURE, Timing
 from parrot.sim.config import load_robot
 from parrot.spaces import ACTION_NAMES, EPISODE_STEPS, OUTCOME_NAMES, Outcome
 
 __all__ = ["ArmNode", "ArmNodeConfig", "main"]
 
-LATENCIES = 6000
-"""Latencies kept: ten minutes at 10 Hz."""
+LET_GO = "let go by L in operator_node, or the service estop (std_srvs/SetBool) with false"
 
 WATCHES = 5
 """Looks of the watchdogs in each control period, at least."""
@@ -69,8 +70,14 @@ class ArmNodeConfig:
     """Seconds that coming home may take before the node gives up."""
     scene_timeout: Annotated[float, Range(1.0, 86400.0)] = 1800.0
     """Seconds to wait for the table to be set before the node gives up."""
+    description_timeout: Annotated[float, Range(0.0, 60.0)] = 1.0
+    """Seconds to look for the driver's `robot_description`, before the URDF in the robot's YAML counts."""
     republish_period: Annotated[float, Range(0.05, 60.0)] = 0.5
     """Seconds without an answer after which the image is published again, for those who joined late."""
+    timing: str = ""
+    """CSV file to which it is written when each control period began and how long each command took; empty: none."""
+    state: str = ""
+    """Folder in which an e-stop is remembered; empty: $XDG_STATE_HOME/parrot, or ~/.local/state/parrot."""
     autostart: bool = True
     """Configure and activate the node at once, rather than wait for `ros2 lifecycle`."""
 
@@ -92,13 +99,14 @@ class ArmNode(ManagedNode[ArmNodeConfig]):
         Raises:
             ConfigError: the robot is not known, or lacks a driver, or its driver's messages are missing.
             WeightsError: there is no such classifier, or it is for another robot.
+            RunError: the file `timing` cannot be written.
         """
         config, robot = self.config, load_robot(self.config.robot)
         self.judge: Judge | None = (
             make_judge(config.classifier, robot.name, self.health) if config.reward == "classifier" else None
         )
         self.period = 1 / robot.control_hz
-        self.link = DriverLink(self, robot)
+        self.link = DriverLink(self, robot, config.description_timeout)
         self.operator = Operator(self, self, config.reward == "topic")
         self.reset = ArmReset(self, self.link, self.operator, config.scene, config.home_timeout, config.scene_timeout)
         self.newest: tuple[int, Image, float] | None = None
@@ -111,8 +119,14 @@ class ArmNode(ManagedNode[ArmNodeConfig]):
         self.index = self.episodes = self.successes = 0
         self.paused = self.estopped = self.broken = False
         """`broken`: the episode cannot go on; its step ends as truncated."""
-        self.latencies: deque[float] = deque(maxlen=LATENCIES)
-        self.shown_at = self.published_at = self.acted_at = self.stepped_at = time.monotonic()
+        folder = Path(config.state).expanduser() if config.state else state_folder()
+        self.latch = Latch(robot.name, self.get_fully_qualified_name(), folder)
+        if self.latch.held:
+            self.estopped = True
+            self.link.core.estop(time.monotonic())
+            self.warn(f"the e-stop was never let go of ({self.latch.path}); {LET_GO}")
+        self.timing = Timing(self.period, Path(config.timing).expanduser() if config.timing else None)
+        self.shown_at = self.published_at = self.acted_at = time.monotonic()
 
         self.images = self.create_publisher(Image, topics.IMAGE, topics.LOOP)
         self.outcomes = self.create_publisher(JointState, topics.OUTCOME, topics.LOOP)
@@ -141,17 +155,14 @@ class ArmNode(ManagedNode[ArmNodeConfig]):
         """Holds; the episode, if there is one, ends when the node is active again."""
         if self.link is not None:
             self.link.tick()
+            self.health.facts["paused"] = "True"
 
     # The loop.
 
     def step(self) -> None:
         """One control period."""
         now = time.monotonic()
-        late = now - self.stepped_at - self.period
-        self.stepped_at = now
-        self.health.took("late", max(0.0, late))
-        if late > self.period / 2:
-            self.health.count("missed periods")
+        self.health.took("late", self.timing.began(now))
         assert self.link is not None
         if not self.active or self.paused or self.link.fault:
             self.reset.wait()
@@ -169,7 +180,7 @@ class ArmNode(ManagedNode[ArmNodeConfig]):
                 if self.reset.phase == "ready":
                     self.show(now)
         elif self.state == "shown":
-            self.health.count("periods without an action")
+            self.timing.missed(NO_ACTION, now)
             self.repeat(now)
         else:
             # An episode that broke between two steps shows one more image, which is the step that then ends it.
@@ -180,7 +191,7 @@ class ArmNode(ManagedNode[ArmNodeConfig]):
         """Publishes the newest observation, if there is a new one: the next step begins."""
         assert self.link is not None
         if self.newest is None or self.newest[0] == self.stamp:
-            self.health.count("periods without a new picture")
+            self.timing.missed(NO_PICTURE, now)
             self.repeat(now)
             return
         if self.newest[0] < self.stamp:
@@ -196,9 +207,13 @@ class ArmNode(ManagedNode[ArmNodeConfig]):
         self.images.publish(self.shown)
 
     def repeat(self, now: float) -> None:
-        """Publishes image and outcome again, for those who joined late: the loop is alive, and waits."""
-        if self.shown is None or now - self.published_at < self.config.republish_period:
+        """Publishes again the image that awaits its action, and the outcome before it, for those who joined late.
+
+        Never the image of a step that is over: who joined since would act on it, and take its outcome for theirs.
+        """
+        if self.state != "shown" or now - self.published_at < self.config.republish_period:
             return
+        assert self.shown is not None
         self.published_at = now
         if self.outcome is not None:
             self.outcomes.publish(self.outcome)
@@ -230,14 +245,14 @@ class ArmNode(ManagedNode[ArmNodeConfig]):
         self.acted_at = time.monotonic()
         self.state = "acted"
         self.health.count("steps")
-        self.latencies.append(self.acted_at - self.shown_at)
+        self.timing.commanded(self.shown_at, self.acted_at)
         self.executed.publish(vector_message(ACTION_NAMES, done, self.stamp))
 
     def verdict(self) -> tuple[bool, bool]:
         """Whether the step has met the objective, and whether the episode is given up."""
         success, failed = self.operator.verdict()
         if self.judge is not None:
-            fresh = self.newest is not None and self.newest[0] > self.stamp and self.newest[2] > self.acted_at
+            fresh = self.newest is not None and self.newest[0] != self.stamp and self.newest[2] > self.acted_at
             success |= self.judge.sees_success(image_from(self.newest[1]) if self.newest and fresh else None)
         return success and not failed, failed
 
@@ -255,6 +270,7 @@ class ArmNode(ManagedNode[ArmNodeConfig]):
             self.episodes += 1
             self.successes += success
             self.health.count("episodes")
+            self.timing.flush()
             self.reset.begin()
             if self.judge is not None:
                 self.judge.forget()
@@ -282,8 +298,7 @@ class ArmNode(ManagedNode[ArmNodeConfig]):
         elif before and not fault:
             self.get_logger().info("the arm may move again, slowly at first")
         self.health.facts["stopped"] = fault or "no"
-        waiting = self.reset.phase == "scene"
-        self.health.facts["paused"] = str(bool(self.paused or fault or waiting))
+        self.health.facts["paused"] = str(bool(self.paused or fault or self.reset.phase != "ready"))
 
     def summarise(self) -> None:
         """What diagnostics say beyond counts: interventions, latencies, where the loop stands."""
@@ -291,9 +306,9 @@ class ArmNode(ManagedNode[ArmNodeConfig]):
         facts = self.health.facts
         facts["phase"] = f"step {self.index}" if self.reset.phase == "ready" else f"reset: {self.reset.phase}"
         facts.update({f"safety: {name}": str(count) for name, count in sorted(self.link.core.counts.items())})
-        if self.latencies:
-            median, most = 1000 * np.percentile(np.array(self.latencies), (50, 99))
-            facts["image to command, p50 and p99 in ms"] = f"{median:.1f} {most:.1f}"
+        facts.update({name: str(count) for name, count in sorted(self.timing.counts.items())})
+        if took := self.timing.percentiles():
+            facts["image to command, p50, p99 and most in ms"] = took
 
     # What comes from the camera and from people.
 
@@ -306,8 +321,8 @@ class ArmNode(ManagedNode[ArmNodeConfig]):
             return
         now, stamp = time.monotonic(), nanoseconds(message.header.stamp)
         assert self.link is not None
-        self.link.core.camera(stamp, hash(image.tobytes()), now)
-        self.newest = (stamp, message, now)
+        if self.link.core.camera(stamp, hash(image.tobytes()), now):
+            self.newest = (stamp, message, now)
 
     def stop(self) -> None:
         """The e-stop: latches until `release`."""
@@ -316,12 +331,21 @@ class ArmNode(ManagedNode[ArmNodeConfig]):
         self.link.core.estop(time.monotonic())
         self.link.tick()
         self.broken = True
-        self.warn("e-stop; let go by L in operator_node, or the service estop (std_srvs/SetBool) with false")
+        self.warn(f"e-stop; {LET_GO}")
+        try:
+            self.latch.set()  # after the arm was told: a disk may take its time
+        except RunError as error:
+            self.warn(f"the e-stop holds, but would not outlive this node: {error}")
 
     def release(self) -> None:
         """Lets go of the e-stop: the arm starts slowly, with a reset."""
         assert self.link is not None
         if self.estopped:
+            try:
+                self.latch.clear()
+            except RunError as error:
+                self.warn(f"the e-stop stays: {error}")
+                return
             self.estopped = False
             self.link.core.release(time.monotonic())
 
@@ -346,6 +370,7 @@ class ArmNode(ManagedNode[ArmNodeConfig]):
         """The last command on the wire is to hold."""
         if self.link is not None:
             self.link.close()
+            self.timing.flush()
 
 
 def main() -> None:

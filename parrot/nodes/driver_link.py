@@ -17,12 +17,13 @@ from rclpy.duration import Duration
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import JointState
 
+from parrot.arm.description import describe, description_topic
 from parrot.arm.drivers import Message, make_driver
 from parrot.arm.drivers.types import fill, type_named
 from parrot.arm.limits import Limits
 from parrot.arm.safety import FAULTS, Command, SafetyCore
-from parrot.kinematics import Kinematics
 from parrot.nodes.base import GraphNode
+from parrot.nodes.description import read_description
 from parrot.rotations import DOWN
 
 if TYPE_CHECKING:
@@ -34,13 +35,24 @@ __all__ = ["DriverLink"]
 class DriverLink:
     """One arm on the wire. Nothing is sent but what the safety core lets out.
 
+    Args:
+        node: Whose publishers and subscriptions these are.
+        robot: The arm.
+        description_timeout: Seconds to look for a published URDF.
+
     Raises:
-        ConfigError: the robot has no driver, or its messages are not installed.
+        ConfigError: the robot has no driver, its messages are not installed, or the published URDF is another arm's.
     """
 
-    def __init__(self, node: GraphNode[Any], robot: RobotConfig) -> None:
+    def __init__(self, node: GraphNode[Any], robot: RobotConfig, description_timeout: float) -> None:
         self._node, self.robot = node, robot
-        kinematics = Kinematics.of(robot)
+        published = read_description(node, description_topic(robot), description_timeout)
+        kinematics, taken, note = describe(robot, published)
+        node.health.facts["kinematics"] = note
+        if taken or not published:
+            node.get_logger().info(f"kinematics: {note}")
+        else:
+            node.warn(f"kinematics: {note}")
         self.core = SafetyCore(Limits.of(robot), kinematics)
         self.driver = make_driver(robot, kinematics)
         self.home = kinematics.inverse(np.array(robot.home.position), DOWN, np.array(robot.home.joints))

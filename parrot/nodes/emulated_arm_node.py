@@ -24,9 +24,11 @@ from std_msgs.msg import Bool, String
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
+from parrot.arm.description import description_topic
 from parrot.errors import ConfigError, GraphError, SpaceError
 from parrot.nodes import topics
 from parrot.nodes.base import GraphNode, run
+from parrot.nodes.description import LATCHED
 from parrot.nodes.emulated_camera_node import CameraSettings
 from parrot.nodes.faults import Faults
 from parrot.nodes.messages import nanoseconds, vector_message
@@ -86,6 +88,8 @@ class EmulatedArmNode(GraphNode[EmulatedArmNodeConfig]):
         self.ending = threading.Event()
 
         self.joints = self.create_publisher(JointState, driver.joint_states, 10)
+        self.description = self.create_publisher(String, description_topic(robot), LATCHED)
+        self.description.publish(String(data=robot.urdf_path.read_text(encoding="utf-8")))
         self.successes = self.create_publisher(Bool, topics.SUCCESS, 10)
         self.listen(JointTrajectory, driver.command, self.receiver(self.arm.arm), qos=10)
         self.listen(JointTrajectory, driver.gripper.topic, self.receiver(self.arm.gripper), qos=10)

@@ -5,7 +5,10 @@ emulated_arm_node starts it and writes a line of JSON for each picture to its st
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
+import queue
 import sys
 import threading
 import time
@@ -64,7 +67,7 @@ class CameraSettings:
 
 
 class EmulatedCameraNode(GraphNode[CameraSettings]):
-    """Draws and publishes in a thread that waits for the next line."""
+    """Reads in one thread, draws and publishes in another, which waits for the next line."""
 
     NAME = "emulated_camera_node"
     CONFIG = CameraSettings
@@ -82,12 +85,23 @@ class EmulatedCameraNode(GraphNode[CameraSettings]):
         topic, kind = (f"{raw}/compressed", CompressedImage) if compressed else (raw, Image)
         self.images = self.create_publisher(kind, topic, topics.SENSOR)
         self.picture: Image | CompressedImage | None = None
-        threading.Thread(target=self.film, daemon=True).start()
+        self.wanted: queue.Queue[bytes] = queue.Queue(maxsize=1)
+        """The newest line that nothing was drawn for yet; empty bytes: there will be no more."""
+        for work in (self.read, self.film):
+            threading.Thread(target=work, daemon=True).start()
+
+    def read(self) -> None:
+        """Keeps the newest line: a camera that falls behind leaves pictures out, it does not show the past."""
+        for line in itertools.chain(sys.stdin.buffer, [b""]):
+            with contextlib.suppress(queue.Empty):
+                self.wanted.get_nowait()
+                self.health.count("pictures dropped")
+            self.wanted.put(line)
 
     def film(self) -> None:
-        """A picture for each line, until there are no more."""
+        """A picture of the newest line, again and again, until there are no more."""
         try:
-            for line in sys.stdin.buffer:
+            while line := self.wanted.get():
                 begin = time.monotonic()
                 wanted = json.loads(line)
                 if self.picture is None or not wanted["frozen"]:

@@ -84,5 +84,6 @@ class Exchange(Generic[Image, Outcome, Action]):
     def _moment(self, stamp: int) -> Moment[Outcome, Action]:
         found = self.moments.setdefault(stamp, Moment())
         while len(self.moments) > KEPT:
-            del self.moments[min(self.moments)]
+            # Those that came first, not those of the smallest stamps: a camera's clock may go back.
+            del self.moments[next(iter(self.moments))]
         return found

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from parrot.data.rosbag.verdicts import Marker
 from parrot.errors import ConfigError
-from parrot.nodes.tally import Marker
 from parrot.spaces import ACTION_DIM
 
 __all__ = ["Gamepad", "numbers_in"]

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from parrot.nodes.tally import Marker
+from parrot.data.rosbag.verdicts import Marker
 from parrot.spaces import ACTION_DIM, ACTION_NAMES
 
 __all__ = ["HELP", "Command", "Keys", "keys_in"]

@@ -19,6 +19,7 @@ from parrot.nodes.messages import image_from, nanoseconds, vector_from, vector_m
 from parrot.nodes.parameters import Range
 from parrot.prior import load_decoder
 from parrot.prior.control import controller_of
+from parrot.sim.config import load_robot
 from parrot.spaces import ACTION_NAMES, IMAGE_SHAPE, latent_names
 
 __all__ = ["PriorNode", "PriorNodeConfig", "main"]
@@ -34,7 +35,7 @@ class PriorNodeConfig:
     prior: str = ""
     """A file made by `parrot prior train`; empty: the prior that comes with parrot."""
     robot: str = "xarm6"
-    """The robot, which the prior must have been trained on."""
+    """The robot, a name in config/robots or the path of a YAML file, which the prior must have been trained on."""
     threads: Annotated[int, Range(1, 64)] = 1
     """Threads that the network may use; more than one does not pay for one image at a time."""
     recorded: bool = False
@@ -52,7 +53,7 @@ class PriorNode(GraphNode[PriorNodeConfig]):
     def __init__(self) -> None:
         super().__init__()
         torch.set_num_threads(self.config.threads)
-        self.prior = load_decoder(self.config.prior or None, self.config.robot)
+        self.prior = load_decoder(self.config.prior or None, load_robot(self.config.robot).name)
         self.latent_names = latent_names(self.prior.latent_dim)
         self.controller = controller_of(self.prior)
         self.seen: OrderedDict[int, NDArray[np.float32]] = OrderedDict()

@@ -1,6 +1,6 @@
 """Records a graph into an MCAP bag that `ros2 bag` reads; what it has called kept is never lost.
 
-What it decides by is in `parrot.nodes.tally` (episodes), `steps` (what belongs together) and `watch` (rates).
+What it decides by is in `parrot.data.rosbag.verdicts` (episodes), `steps` (what belongs together) and `watch` (rates).
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 from parrot.data.rosbag.serialize import string_bytes, vector_bytes
-from parrot.data.rosbag.writer import BagWriter, free_path, recover
+from parrot.data.rosbag.verdicts import MARKERS, Marker, Tally
+from parrot.data.rosbag.writer import BagWriter, free_path, recover_all
 from parrot.errors import ConfigError, RunError, SpaceError
 from parrot.nodes import topics
 from parrot.nodes.base import GraphNode, run
@@ -24,7 +25,6 @@ from parrot.nodes.ear import Ear, further_topics, message_class
 from parrot.nodes.messages import nanoseconds, vector_from
 from parrot.nodes.recorder_config import RecorderNodeConfig
 from parrot.nodes.steps import Steps, stamp_in
-from parrot.nodes.tally import MARKERS, Marker, Tally
 from parrot.nodes.watch import GB, Overview, expectations
 from parrot.spaces import ACTION_NAMES, OUTCOME_NAMES, Outcome, check_action
 
@@ -62,9 +62,11 @@ class RecorderNode(GraphNode[RecorderNodeConfig]):
     def __init__(self) -> None:
         super().__init__()
         config, now = self.config, time.monotonic()
+        # A system's clock that is set while we record would turn the order of the messages round.
+        self.epoch = time.time_ns() - time.monotonic_ns()
         wanted = Path(config.bag).expanduser()
-        if wanted.is_dir() and recover(wanted):
-            self.get_logger().info(f"{wanted}: its recorder was killed; all finished episodes are recovered")
+        for recovered in recover_all(wanted):
+            self.get_logger().info(f"{recovered}: its recorder was killed; all finished episodes are recovered")
         self.names = {topic: self.resolve_topic_name(topic) for topic in TOPICS}
         kinds = dict(TOPICS)
         for topic, kind in further_topics(config.topics).items():
@@ -125,7 +127,7 @@ class RecorderNode(GraphNode[RecorderNodeConfig]):
         self.health.count("messages")
         self.overview.heard(topic, time.monotonic())
         try:
-            self.bag.write(self.names[topic], time.time_ns(), data)
+            self.bag.write(self.names[topic], self.epoch + time.monotonic_ns(), data)
         except RunError as error:
             raise self.stopped(error) from error
         if topic in LOOP_TOPICS:
@@ -213,7 +215,7 @@ class RecorderNode(GraphNode[RecorderNodeConfig]):
         except SpaceError as error:
             self.refuse("outcome", error)
             return
-        if self.tally.outcome(done=outcome.done, success=outcome.success):
+        if self.tally.outcome(done=outcome.done, success=outcome.success, step=outcome.step):
             self.ending = stamp_in(data), time.monotonic()
             self.end()
 
@@ -293,7 +295,7 @@ class RecorderNode(GraphNode[RecorderNodeConfig]):
         tally, facts = self.tally, self.health.facts
         facts["episodes kept"] = str(tally.kept.total())
         facts.update({verdict: str(tally.kept[verdict]) for verdict in ("success", "failure")})
-        facts["discarded"] = str(tally.discarded)
+        facts["discarded"] = str(tally.counts["discarded"])
 
     # The end.
 

@@ -6,6 +6,7 @@ itself.
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,9 @@ from parrot.rl.settings import FineTuneConfig, sac_config
 from parrot.spaces import ACTION_NAMES, OUTCOME_NAMES, Outcome, latent_names
 
 __all__ = ["RLNode", "RLNodeConfig", "main"]
+
+BELIEVED = 5.0
+"""Seconds for which the world is believed to be paused; it says so once a second, unless it has died meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,9 @@ class RLNode(GraphNode[RLNodeConfig]):
         self.table = LiveTable(f"{self.run_config.algo} on {self.run_config.task}: {self.tuning.run_dir}")
         self.exchange: Exchange[NDArray[np.uint8], Outcome, NDArray[np.floating]] = Exchange()
         self.said: JointState | None = None
-        self.paused = False
+        self.paused_until = -math.inf
+        self.partial = False
+        """Whether the episode under way began without us, so that it does not count."""
         self.heard_at = self.progress_at = self.born = time.monotonic()
 
         self.acts = algorithm(self.run_config.algo).decoding != "step"
@@ -125,22 +131,23 @@ class RLNode(GraphNode[RLNodeConfig]):
         self.go_on()
 
     def on_diagnostics(self, message: DiagnosticArray) -> None:
-        """Notes whether the simulator or the arm is paused, when silence is no alarm."""
+        """Notes whether the simulator or the arm is paused, or resets, when silence is no alarm."""
         for status in message.status:
             for item in status.values:
                 if item.key == "paused":
-                    self.paused = item.value == "True"
+                    self.paused_until = time.monotonic() + BELIEVED if item.value == "True" else -math.inf
 
     # What follows from it.
 
     def go_on(self) -> None:
         """Does whatever has become possible: complete a step, act on the next image."""
         if (step := self.exchange.complete()) is not None:
-            self.progress_at = time.monotonic()
+            begin = time.monotonic()
             self.health.count("steps")
-            outcome, action = step
-            self.tuning.observe(outcome, action)
-            self.health.took("observe", time.monotonic() - self.progress_at)
+            self.note(*step)
+            # Where the actor waits for the learner that takes long, and is nobody else's silence.
+            self.progress_at = self.heard_at = time.monotonic()
+            self.health.took("observe", self.progress_at - begin)
             if self.tuning.done:
                 self.finished = True
                 return
@@ -154,16 +161,33 @@ class RLNode(GraphNode[RLNodeConfig]):
             self.answers.publish(self.said)
             self.health.took("act", time.monotonic() - begin)
 
+    def note(self, outcome: Outcome, action: NDArray[np.floating]) -> None:
+        """Hands a step to the run. An episode counts from its first step on, or not at all."""
+        if outcome.step == 0:
+            if self.tuning.steps:
+                self.warn(f"an episode's end was not heard; its {self.tuning.steps} steps are not counted")
+            self.tuning.begin()
+            self.partial = False
+        elif not self.partial and outcome.step != self.tuning.steps:
+            self.partial = True
+            self.warn(f"step {outcome.step} came after {self.tuning.steps} of its episode, which is not counted")
+        if self.partial:
+            self.tuning.discard()
+        else:
+            self.tuning.observe(outcome, action)
+
     def watch(self) -> None:
-        """Gives up when somebody has stopped answering.
+        """Looks after the learner; gives up when somebody has stopped answering.
 
         Raises:
             GraphError: nothing came for too long.
+            RunError: the learner has died, as `FineTuning.tend` says.
         """
         now, limit = time.monotonic(), self.config.answer_timeout
+        self.tuning.tend()
+        if now < self.paused_until:  # somebody sets the table in front of the arm, say
+            self.born = self.heard_at = self.progress_at = now
         if self.exchange.newest == 0:
-            if self.paused:  # somebody sets the table in front of the arm
-                self.born = now
             if now - self.born > self.config.start_timeout:
                 raise GraphError(
                     f"no {topics.IMAGE} came within {self.config.start_timeout:g} s; start sim_node or the camera "
@@ -174,15 +198,13 @@ class RLNode(GraphNode[RLNodeConfig]):
                 f"no {topics.IMAGE} for {limit:g} s: has sim_node or the camera died? The run is saved in "
                 f"{self.tuning.run_dir}; start it again with the same run_dir and it goes on"
             )
-        elif self.exchange.awaiting is not None and not self.paused and now - self.progress_at > limit:
+        elif self.exchange.awaiting is not None and now - self.progress_at > limit:
             missing = self.exchange.missing()
             suspect = "prior_node" if missing == "action" else "sim_node or the arm"
             raise GraphError(
                 f"no {missing} for {limit:g} s: has {suspect} died? The run is saved in {self.tuning.run_dir}; "
                 "start it again with the same run_dir and it goes on"
             )
-        if self.paused:
-            self.progress_at = now
 
     def show(self) -> None:
         """Refreshes the live table."""

@@ -12,6 +12,7 @@ from sensor_msgs.msg import Image, JointState, Joy
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
+from parrot.data.rosbag.verdicts import MARKERS, Marker
 from parrot.errors import SpaceError
 from parrot.nodes import topics
 from parrot.nodes.base import GraphNode, run
@@ -19,7 +20,6 @@ from parrot.nodes.gamepad import Gamepad, numbers_in
 from parrot.nodes.keyboard import HELP, Keys, keys_in
 from parrot.nodes.messages import image_from, nanoseconds, vector_message
 from parrot.nodes.parameters import Range
-from parrot.nodes.tally import MARKERS, Marker
 from parrot.nodes.terminal import Terminal, picture, room_for
 from parrot.spaces import ACTION_NAMES, IMAGE_SIZE
 

@@ -33,7 +33,7 @@ class ModelConfig:
     kind: str = "flow"
     """Which kind of model this is, of `parrot.prior.kinds.KINDS`."""
     encoder: str = "paper"
-    """Name of the image encoder: `paper` or `fast`."""
+    """Name of the image encoder, of `parrot.prior.encoder.ENCODERS`."""
     channels: int = 16
     """Channels of the encoder's convolutions."""
     features: int = 256

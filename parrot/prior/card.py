@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 
 from parrot.durable import write_text
+from parrot.prior.base import Prior
+from parrot.prior.kinds import kind
 from parrot.prior.presets import TrainConfig
 from parrot.prior.sources import Sources
 from parrot.provenance import provenance
@@ -58,17 +60,27 @@ def make_card(
 def write_card(card: dict[str, Any], path: Path) -> None:
     """Writes the card as a page of Markdown, from `models/CARD.md.in`."""
     settings = {k: v for k, v in card["training"].items() if k != "model"} | card["training"]["model"]
-    nats = card["held_out_nats"]
+    nats, model = card["held_out_nats"], card["training"]["model"]["kind"]
+    score = "score not measured" if nats is None else f"score {nats:.2f}"
+    if issubclass(kind(model).model, Prior):
+        score = "log-likelihood not measured" if nats is None else f"log-likelihood {nats:.2f} nats"
+    about = {"robot": str(card["robot"]), "title": kind(model).title, "model": model}
     fields = {
         **{name: str(value) for name, value in card.items()},
         "minutes": f"{card['seconds'] / 60:.1f}",
-        "held_out_nats": "not measured" if nats is None else f"{nats:.2f}",
+        "score": score,
+        "head": _filled("CARD_flow.md.in" if model == "flow" else "CARD_model.md.in", about),
         "tasks": ", ".join(f"{task} {n:,}" for task, n in card["tasks"].items()),
         "sources": _source_table(card["sources"]),
         "settings": "\n".join(f"| {name} | {value} |" for name, value in sorted(settings.items())),
         "versions": ", ".join(f"{name} {value}" for name, value in card["provenance"].items()),
     }
-    write_text(path, Template(share("models", "CARD.md.in").read_text(encoding="utf-8")).substitute(fields))
+    write_text(path, _filled("CARD.md.in", fields))
+
+
+def _filled(template: str, fields: Mapping[str, str]) -> str:
+    """The template of that name in `models`, filled in."""
+    return Template(share("models", template).read_text(encoding="utf-8")).substitute(fields)
 
 
 def _joined(values: Sequence[str]) -> str:

@@ -12,7 +12,10 @@ from torch import Tensor, nn
 from parrot.errors import ConfigError
 from parrot.spaces import IMAGE_SIZE
 
-__all__ = ["ENCODERS", "FastEncoder", "PaperEncoder", "make_encoder", "native_bf16", "normalise", "training_autocast"]
+__all__ = [
+    "ENCODERS", "FastEncoder", "PaperEncoder", "ResidualBlock", "ResidualEncoder", "make_encoder", "native_bf16",
+    "normalise", "training_autocast",
+]  # fmt: skip
 
 
 def normalise(image: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -93,7 +96,55 @@ class FastEncoder(nn.Module):
         return self.layers(normalise(image))
 
 
-ENCODERS: dict[str, type[nn.Module]] = {"paper": PaperEncoder, "fast": FastEncoder}
+class ResidualBlock(nn.Module):
+    """x plus ReLU, 3x3 convolution, ReLU, 1x1 convolution of x (van den Oord et al., 2017; paper, appendix B)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.ReLU(), nn.Conv2d(channels, channels, 3, padding=1), nn.ReLU(), nn.Conv2d(channels, channels, 1)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> the same shape."""
+        return x + self.layers(x)
+
+
+class ResidualEncoder(nn.Module):
+    """Two strided 4x4 convolutions and two residual blocks, then few channels on a 12x12 map.
+
+    The comparison VAE-features looks through it (paper, appendix B: 256 channels).
+
+    Example:
+        >>> ResidualEncoder(features=256, channels=8)(torch.zeros(2, 3, 48, 48, dtype=torch.uint8)).shape
+        torch.Size([2, 256])
+    """
+
+    LATENT_CHANNELS = 8
+    """Channels of the map; the paper does not give them."""
+
+    def __init__(self, features: int, channels: int = 256) -> None:
+        super().__init__()
+        side = IMAGE_SIZE // 4
+        self.layers = nn.Sequential(
+            nn.Conv2d(3, channels, 4, stride=2, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(channels, channels, 4, stride=2, padding=1),
+            ResidualBlock(channels),
+            ResidualBlock(channels),
+            nn.ReLU(),
+            nn.Conv2d(channels, self.LATENT_CHANNELS, 1),
+            nn.Flatten(),
+            nn.Linear(self.LATENT_CHANNELS * side * side, features),
+        )
+        _channels_last(self)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(B, 3, 48, 48) uint8 -> (B, features)."""
+        return self.layers(normalise(image))
+
+
+ENCODERS: dict[str, type[nn.Module]] = {"paper": PaperEncoder, "fast": FastEncoder, "residual": ResidualEncoder}
 
 
 def make_encoder(name: str, features: int, channels: int) -> nn.Module:

@@ -7,6 +7,7 @@ The folder of a training holds `prior.safetensors` (usable at any time), `checkp
 from __future__ import annotations
 
 import copy
+import json
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -279,7 +280,9 @@ class Trainer:
                     f"{self.out} holds a training with {name} {position.mix.get(name)}, not {mix.get(name)}; "
                     "choose another --out or the same settings"
                 )
-        was, now = ({**config, **config["model"]} for config in (position.config, asdict(self.config)))
+        # As the file has it: there a tuple is a list.
+        here = json.loads(json.dumps(asdict(self.config)))
+        was, now = ({**config, **config["model"]} for config in (position.config, here))
         for name, value in now.items():
             if name not in (*_EXTENDABLE, "model") and was.get(name, value) != value:
                 raise RunError(

@@ -83,19 +83,23 @@ def load_model(path: Path | str | None, wanted: type[M], robot: str | None = Non
     path = shipped_prior() if path is None else Path(path)
     config, card, tensors = _read(path)
     if robot is not None:
-        check_robot(card, robot, path)
+        _check_robot(path, card, robot)
     model = build_model(config, card, tensors, path)
     if not isinstance(model, wanted):
         raise WeightsError(f"{path}: holds a {kind(model.config.kind).title}; {_wanted(wanted)}")
     return model
 
 
-def check_robot(card: dict[str, Any], robot: str, path: Path | str) -> None:
-    """Compares the robot that a model was trained on with the one that it is to be used on.
+def check_robot(path: Path, robot: str) -> None:
+    """Holds a file's robot against the one that it is to be used on.
 
     Raises:
-        WeightsError: it is another one; `path` is where the card comes from.
+        WeightsError: the file is missing, foreign or for another robot.
     """
+    _check_robot(path, _read(path)[1], robot)
+
+
+def _check_robot(path: Path, card: dict[str, Any], robot: str) -> None:
     if card.get("robot", robot) != robot:
         raise WeightsError(
             f"{path}: this prior was trained on robot {card['robot']!r}, not {robot!r}; "

@@ -23,9 +23,20 @@ from parrot.prior.weights import load_prior, shipped_prior
 from parrot.rl.presets import SACConfig
 from parrot.spaces import ACTION_DIM
 
-__all__ = ["ALGORITHMS", "Algorithm", "EncoderShape", "Start", "algorithm", "start_of", "weights_of"]
+__all__ = [
+    "ALGORITHMS",
+    "Algorithm",
+    "EncoderShape",
+    "Start",
+    "algorithm",
+    "encoder_beside",
+    "random_encoder",
+    "start_in_latents",
+    "start_of",
+    "weights_of",
+]
 
-ALGORITHMS = ("parrot", "sac", "trajrl", "hirl")
+ALGORITHMS = ("parrot", "sac", "bc_sac", "vae_features", "trajrl", "hirl", "prior_explore")
 """Names of all, in the order of the paper's legends; a comparison's is that of its file in `parrot/baselines`."""
 
 

@@ -10,7 +10,7 @@ from parrot.rl.finetune import Status
 
 __all__ = ["line", "table"]
 
-PHASES = {"before": "before learning", "train": "learning", "after": "evaluation", "done": "done"}
+PHASES = {"before": "before learning", "train": "learning", "probe": "probe", "after": "evaluation", "done": "done"}
 
 
 def table(status: Status, title: str = "") -> Table:

@@ -2,6 +2,7 @@
 
 The in-process loop and the ROS node drive the same object. A run has three phases: `before` acts by z ~ N(0, I), which
 measures the prior and seeds the replay; `train` explores and learns; `after` evaluates the policy without exploring.
+If asked to, it probes the policy now and then in between: `probe`, episodes like those of `after`.
 """
 
 from __future__ import annotations
@@ -16,10 +17,12 @@ from numpy.typing import NDArray
 
 from parrot.errors import SpaceError
 from parrot.prior.base import TrajectoryDecoder
+from parrot.prior.control import controller_of
 from parrot.prior.weights import check_robot
-from parrot.rl.algorithms import start_of
+from parrot.rl.algorithms import start_of, weights_of
 from parrot.rl.checkpoint import load_checkpoint
-from parrot.rl.learner import LearnerProcess, LearnerSpec, acting, allowed
+from parrot.rl.learner import LearnerSpec, acting, allowed
+from parrot.rl.learner_process import LearnerProcess
 from parrot.rl.open_loop import OpenLoop
 from parrot.rl.report import Curves, write_report
 from parrot.rl.run_folder import EpisodeRow, RunFolder
@@ -39,7 +42,7 @@ class Status:
     """Where a run stands, for the live table."""
 
     phase: str
-    """`before`, `train`, `after` or `done`."""
+    """`before`, `train`, `probe`, `after` or `done`."""
     episode: int
     """Episodes finished in this phase."""
     episodes: int
@@ -88,14 +91,19 @@ class FineTuning:
 
     def __init__(self, config: FineTuneConfig, run_dir: Path | str) -> None:
         self.config, self.run_dir = config, Path(run_dir)
-        start = start_of(config.algo, config.sac, config.prior, config.seed)
+        weights = weights_of(config.algo, config.prior)
+        if weights is not None:
+            check_robot(weights, config.robot)
+        self._start = start = start_of(config.algo, config.sac, weights, config.seed)
+        self._explorer = controller_of(start.explorer) if start.explorer else None
         self.latent_dim, self._squash = start.latent_dim, start.squash
         self._open_loop: OpenLoop | None = None
         if isinstance(start.decoder, TrajectoryDecoder):
-            check_robot(start.decoder.card, config.robot, config.prior or "")
             self._open_loop = OpenLoop(start.decoder)
         # For one image at a time, casting the weights to bfloat16 costs more than it saves.
-        self._actor = Actor(replace(config.sac, bf16=False), start.encoder, start.latent_dim, start.squash)
+        self._actor = Actor(
+            replace(config.sac, bf16=False), start.encoder, start.latent_dim, start.squash, start.policy
+        )
         self.folder = RunFolder(self.run_dir, config, start.latent_dim)
         self.learner: LearnerProcess | None = None
         """The learner, until the evaluation begins."""
@@ -106,15 +114,14 @@ class FineTuning:
             self._seconds_before = rows[-1].seconds if rows else 0.0
             self._began = time.monotonic()
             self._generator = torch.Generator().manual_seed((config.seed << 20) + len(rows))
-            self._counts = {p: sum(r.phase == p for r in rows) for p in ("before", "train", "after")}
+            self._counts = {p: sum(r.phase == p for r in rows) for p in ("before", "train", "probe", "after")}
             self._env_steps = rows[-1].env_steps if rows else 0
             self._updates = rows[-1].updates if rows else 0
             self._recent_steps: list[tuple[float, int]] = []
             self._phase = self._next_phase()
-            if self._phase in ("before", "train"):
+            if self._phase in ("before", "train", "probe"):
                 self._start_learner()
-            else:
-                self._load_actor()
+            self._load_actor()
             self.discard()
         except BaseException:
             self._release()
@@ -122,7 +129,7 @@ class FineTuning:
 
     @property
     def phase(self) -> str:
-        """`before`, `train`, `after` or `done`."""
+        """`before`, `train`, `probe`, `after` or `done`."""
         return self._phase
 
     @property
@@ -145,12 +152,8 @@ class FineTuning:
         """
         image = check_image(image)
         step = len(self._latents)
-        if self._open_loop and step:
-            z = self._latents[0]
-        elif self._phase == "before":
-            z = torch.randn(self.latent_dim, generator=self._generator).numpy()
-            z = np.tanh(z) if self._squash else z
-        else:
+        z = self._latents[0] if self._open_loop and step else self._explore(image)
+        if z is None:
             z = self._actor.act(image, self._generator, self._candidates)
         self._images.append(image.copy())
         self._latents.append(z)
@@ -180,6 +183,17 @@ class FineTuning:
         if outcome.done:
             self._commit(outcome)
 
+    @property
+    def steps(self) -> int:
+        """Steps of the unfinished episode whose outcome is known."""
+        return len(self._rewards)
+
+    def begin(self) -> None:
+        """The step that was acted on last is an episode's first: forgets what there is of one before."""
+        del self._images[:-1], self._latents[:-1]
+        self._actions.clear()
+        self._rewards.clear()
+
     def discard(self) -> None:
         """Forgets the unfinished episode, e.g. after the world was reset from outside."""
         self._images: list[NDArray[np.uint8]] = []
@@ -198,19 +212,36 @@ class FineTuning:
         recent = [(t, n) for t, n in self._recent_steps if now - t < 10] or [(now, 0)]
         told = self._block.told() if self._block else {}
         phase = "after" if self.done else self._phase
-        left = {"before": c.eval_before, "train": c.episodes, "after": c.eval_after}
+        left = {
+            "before": c.eval_before,
+            "train": c.episodes,
+            "after": c.eval_after,
+            "probe": self._probes_due * c.probe_episodes,
+        }
         rate = sum(n for _, n in recent[1:]) / max(1e-9, recent[-1][0] - recent[0][0])
         evaluation = c.eval_after * 25 / rate if rate > 0 else 0.0
         if phase == "after":
             seconds_left = evaluation * (1 - self._counts["after"] / max(1, c.eval_after))
         else:
-            seconds_left = max(0.0, c.minutes * 60 - self.seconds) + evaluation
+            seconds_left = max(0.0, c.minutes * 60 - self.seconds)
+            if c.env_steps and rate > 0:
+                seconds_left = min(seconds_left, max(0, c.env_steps - self._env_steps) / rate)
+            seconds_left += evaluation
         return Status(
             phase=self._phase, episode=self._counts[phase], episodes=left[phase], success=self.success(phase),
             success_before=self.success("before", None), env_steps=self._env_steps, steps_per_second=rate,
             updates=self._updates, updates_per_second=told.pop("rate", 0.0), seconds=self.seconds,
             seconds_left=seconds_left, successes=self._block.replay.successes if self._block else 0, losses=told,
         )  # fmt: skip
+
+    def tend(self) -> None:
+        """Looks after the learner: one that was killed is started again. To be called now and again.
+
+        Raises:
+            RunError: the learner has ended by itself, or is killed again and again.
+        """
+        if self.learner:
+            self.learner.check()
 
     def save(self) -> None:
         """Saves the learner's weights and moments now.
@@ -247,9 +278,9 @@ class FineTuning:
         actions, rewards = np.stack(self._actions), np.array(self._rewards, np.float32)
         self.discard()
         if self.learner and self._block:
-            self.learner.check()
             self._updates = max(self._updates, int(self._block.statistics[0]))
-        self._env_steps += steps if phase != "after" else 0
+        learnt_from = phase in ("before", "train")
+        self._env_steps += steps if learnt_from else 0
         previous = [r.success for r in self.folder.rows if r.phase == phase][-(WINDOW - 1) :]
         row = EpisodeRow(
             len(self.folder.rows) + 1, phase, self._env_steps, self.seconds, int(outcome.success),
@@ -261,12 +292,13 @@ class FineTuning:
         )  # fmt: skip
         self._counts[phase] += 1
         self._recent_steps = [*self._recent_steps[-100:], (time.monotonic(), steps)]
-        if self.learner and self._block:
+        if self.learner and self._block and learnt_from:
             replay = self._block.replay
             replay.append(
                 images, latents, rewards, success=outcome.success, terminated=outcome.terminated,
                 one_step=self._open_loop is not None,
             )  # fmt: skip
+            self.tend()  # whatever has become of the learner, the episode is safe
             if self.config.sac.synchronous:
                 self.learner.wait_for(allowed(self.config.sac, replay))
             self._block.weights.read(self._actor.parameters)
@@ -280,16 +312,26 @@ class FineTuning:
         if n["after"] == 0:
             if n["before"] < c.eval_before:
                 return "before"
+            spent = 0 < c.env_steps <= self._env_steps
+            if not spent and n["probe"] < self._probes_due * c.probe_episodes:
+                return "probe"
             recent = [r.success for r in self.folder.rows if r.phase == "train"][-c.solved_window :]
             solved = len(recent) == c.solved_window and float(np.mean(recent)) >= c.solved_success
-            if not solved and n["train"] < c.episodes and self.seconds < c.minutes * 60:
+            if not (solved or spent) and n["train"] < c.episodes and self.seconds < c.minutes * 60:
                 return "train"
         return "after" if n["after"] < c.eval_after else "done"
 
+    @property
+    def _probes_due(self) -> int:
+        """Probes that there shall have been by now."""
+        c = self.config
+        return self._env_steps // c.probe_every if c.probe_episodes else 0
+
     def _enter(self, phase: str) -> None:
         if phase in ("after", "done") and self.learner and self._block:
+            self.learner.save()  # its checkpoint is what is evaluated, however long a busy machine takes for it
             learner, self.learner = self.learner, None
-            learner.stop()  # its checkpoint is what is evaluated
+            learner.stop()
             self._updates = int(self._block.statistics[0])
             self._load_actor()
         self._phase = phase
@@ -311,10 +353,25 @@ class FineTuning:
         if found := load_checkpoint(self.folder.checkpoint):
             self._actor.load(found[0], acting(found[0]))
 
+    def _explore(self, image: NDArray[np.uint8]) -> NDArray[np.float32] | None:
+        """The latent for an image where something other than the policy acts; None: the policy does."""
+        if self._explorer is not None and self._phase in ("before", "train"):
+            share = 1.0 if self._phase == "before" else self.config.epsilon
+            if float(torch.rand((), generator=self._generator)) >= share:
+                return None
+            z = torch.randn(self._explorer.prior.latent_dim, generator=self._generator).numpy()
+            return self._explorer.act(z, self._explorer.look(image))
+        if self._phase == "before" and self._start.policy is None:
+            z = torch.randn(self.latent_dim, generator=self._generator).numpy()
+            return np.tanh(z) if self._squash else z
+        return None
+
     @property
     def _candidates(self) -> int:
         """Samples that the critics choose from; 0: the mean."""
         c = self.config.sac
+        if self._phase == "before":
+            return 1
         if self._phase == "train":
             return c.candidates if self._updates >= c.candidates_after else 1
         return c.evaluation_candidates

@@ -1,7 +1,8 @@
 """The learner: gradient updates in a process of its own, beside the actor, which it never stalls.
 
-It reads episodes from a replay in shared memory and publishes the policy's weights the same way. `LearnerProcess` runs
-`python -m parrot.rl.learner`, so that nothing of the parent's main module is imported there.
+It reads episodes from a replay in shared memory and publishes the policy's weights the same way.
+`parrot.rl.learner_process` is the actor's end, and runs `python -m parrot.rl.learner`, so that nothing of the actor's
+main module is imported there.
 """
 
 from __future__ import annotations
@@ -10,9 +11,7 @@ import copy
 import json
 import os
 import signal
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -23,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from parrot.errors import ParrotError, RunError
+from parrot.errors import ParrotError
 from parrot.rl.algorithms import Start, start_of
 from parrot.rl.checkpoint import load_checkpoint, save_checkpoint
 from parrot.rl.presets import SACConfig
@@ -31,7 +30,7 @@ from parrot.rl.replay import Replay
 from parrot.rl.sac import Actor, Agent
 from parrot.rl.shared import SharedBlock
 
-__all__ = ["HELD", "Learner", "LearnerProcess", "LearnerSpec", "acting", "maker"]
+__all__ = ["HELD", "Learner", "LearnerSpec", "acting", "allowed", "maker"]
 
 HELD = "held."
 """Prefix of the weights that act while a new agent is learning, in a checkpoint."""
@@ -41,9 +40,6 @@ PUBLISH_SECONDS = 0.5
 
 REPORT_SECONDS = 2.0
 """Between two reports of the losses."""
-
-STOP_SECONDS = 3.0
-"""A learner that has not saved and ended by then is killed; its last checkpoint stays."""
 
 NICE = 5
 """The learner takes what the actor leaves: an arm waits for the actor, nobody waits for the learner."""
@@ -58,7 +54,7 @@ class LearnerSpec:
     algo: str
     """One of `parrot.rl.algorithms.ALGORITHMS`."""
     prior: str | None
-    """Weights of the prior; None: the one that comes with parrot."""
+    """Weights that the algorithm starts from; None: those that come with parrot."""
     seed: int
     """Of weights and noise."""
     weights: int
@@ -147,7 +143,10 @@ def maker(config: SACConfig, start: Start) -> Callable[[int, int], Agent]:
     """Makes agents with fresh weights, by seed and by the updates done before them, for a `Learner`."""
 
     def make(seed: int, born: int) -> Agent:
-        return Agent(config, start.encoder, start.latent_dim, squash=start.squash, seed=seed, born=born)
+        return Agent(
+            config, start.encoder, start.latent_dim, squash=start.squash, seed=seed, born=born, policy=start.policy,
+            frozen=start.frozen,
+        )  # fmt: skip
 
     return make
 
@@ -159,109 +158,17 @@ def allowed(config: SACConfig, replay: Replay) -> int:
     return int((replay.env_steps - config.start_steps) * config.updates_per_step)
 
 
-class LearnerProcess:
-    """The actor's end: starts the learner, reads what it publishes, notices its death.
+def main(fd: int, spec: LearnerSpec, parent: int) -> None:
+    """The process: updates, publishes and saves until it is asked to end or its parent is gone.
 
     Args:
-        spec: what the learner is told.
-        block: the shared memory; the replay in it may hold episodes already.
-    """
-
-    def __init__(self, spec: LearnerSpec, block: SharedBlock) -> None:
-        self.block = block
-        self._reported = False
-        env = {**os.environ, "OMP_NUM_THREADS": str(spec.threads), "MKL_NUM_THREADS": str(spec.threads)}
-        package = str(Path(__file__).resolve().parents[2])
-        env["PYTHONPATH"] = os.pathsep.join(p for p in (package, os.environ.get("PYTHONPATH")) if p)
-        # Its last words, should it die; a file never fills up as a pipe does.
-        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "parrot.rl.learner", str(block.fd), spec.to_json()],
-            stdin=subprocess.DEVNULL, stdout=self._stderr, stderr=self._stderr, pass_fds=[block.fd], env=env,
-            start_new_session=True,  # Ctrl-C is the actor's business, which then asks the learner to save
-        )  # fmt: skip
-
-    @property
-    def pid(self) -> int:
-        """Its process id."""
-        return self._process.pid
-
-    def check(self) -> None:
-        """Notices a dead learner.
-
-        Raises:
-            RunError: it has ended by itself.
-        """
-        code = self._process.poll()
-        if code is None:
-            return
-        self._reported = True
-        self._stderr.seek(0)
-        words = self._stderr.read().decode(errors="replace").strip().splitlines()
-        if code > 0 and words and words[-1].startswith("parrot: "):
-            raise RunError(f"the learner stopped: {words[-1].removeprefix('parrot: ')}")
-        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
-        cause = f" ({words[-1]})" if words else ""
-        raise RunError(f"the learner {how}{cause}; everything up to here is saved: start the same run again to go on")
-
-    def wait_for(self, updates: int, poll: Callable[[], None] = lambda: None) -> None:
-        """Waits until the learner has done so many updates in all.
-
-        Raises:
-            RunError: it died.
-        """
-        while self.block.statistics[0] < updates:
-            self.check()
-            poll()
-            time.sleep(0.002)
-
-    def save(self) -> None:
-        """Has the learner save, and waits for it.
-
-        Raises:
-            RunError: it died, for instance because the disk is full.
-        """
-        self.block.wishes[1] += 1
-        while self.block.statistics[1] < self.block.wishes[1]:
-            self.check()
-            time.sleep(0.005)
-
-    def stop(self) -> None:
-        """Has the learner save and end.
-
-        Raises:
-            RunError: it had died before, unnoticed, or could not save.
-        """
-        try:
-            if self._reported:
-                return
-            self.check()
-            self.block.wishes[0] = 1
-            try:
-                self._process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-            if self._process.returncode > 0:
-                self.check()
-        finally:
-            self.close()
-
-    def close(self) -> None:
-        """Ends the learner without ado if it still runs."""
-        if self._process.poll() is None:
-            self._process.kill()
-            self._process.wait()
-        self._stderr.close()
-
-
-def main(fd: int, spec: LearnerSpec) -> None:
-    """The process: updates, publishes and saves until it is asked to end or its parent is gone.
+        fd: descriptor of the shared memory.
+        spec: what to do.
+        parent: process id of the actor, which may have been killed already: importing takes seconds.
 
     Raises:
         ParrotError: the checkpoint is damaged, or cannot be written.
     """
-    parent = os.getppid()
     os.nice(NICE)
     torch.set_num_threads(spec.threads)
     folder = Path(spec.folder)
@@ -273,11 +180,14 @@ def main(fd: int, spec: LearnerSpec) -> None:
     block.tell(updates=updates)
     block.weights.write(learner.actor.parameters)
     published, published_at, reported_at, saved_at = updates, *[time.monotonic()] * 3
+    saved = updates if found else -1
     counted, counted_at = updates, time.monotonic()
 
     def save() -> None:
+        nonlocal saved
         counters: dict[str, Any] = {"updates": updates, "episodes": block.replay.episodes, "algo": spec.algo}
         save_checkpoint(folder, learner.state(), counters)
+        saved = updates
 
     while not block.wishes[0] and os.getppid() == parent:
         now = time.monotonic()
@@ -300,13 +210,14 @@ def main(fd: int, spec: LearnerSpec) -> None:
             save()
             saved_at = now
             block.tell(saves=wish)
-    save()
+    if updates > saved:  # else what is there is at least as new: an actor that came after ours may have saved, too
+        save()
 
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        main(int(sys.argv[1]), LearnerSpec.from_json(sys.argv[2]))
+        main(int(sys.argv[1]), LearnerSpec.from_json(sys.argv[2]), int(sys.argv[3]))
     except ParrotError as error:
         print(f"parrot: {error}", file=sys.stderr)
         sys.exit(error.exit_code)

@@ -106,7 +106,7 @@ def learning_curve(rows: list[EpisodeRow], config: FineTuneConfig, path: Path) -
     figure = Figure(figsize=(7, 4), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    train = [r for r in rows if r.phase != "after"]
+    train = [r for r in rows if r.phase in ("before", "train")]
     axes.plot([r.seconds / 60 for r in train], _rolling([r.success for r in train]), label="while learning, last 50")
     for phase, x, label in (
         ("before", 0.0, algorithm(config.algo).before),

@@ -33,9 +33,9 @@ class EpisodeRow:
     episode: int
     """Counts from 1, through all phases."""
     phase: str
-    """`before`, `train` or `after`."""
+    """`before`, `train`, `probe` or `after`."""
     env_steps: int
-    """Environment steps up to here, those of the last evaluation not counted."""
+    """Environment steps up to here, those of evaluations not counted."""
     seconds: float
     """Wall-clock time up to here, pauses between two starts of the run not counted."""
     success: int
@@ -118,10 +118,13 @@ class RunFolder:
             images, actions, rewards, task=task, success=bool(row.success), seed=seed,
             extra={"latents": latents, "terminated": flags},
         )  # fmt: skip
-        writer = self._evaluation if row.phase == "after" else self._replay
-        assert writer is not None
+        assert self._evaluation is not None
+        assert self._replay is not None
         assert self._csv is not None
-        writer.append(episode)
+        if row.phase == "after":
+            self._evaluation.append(episode)
+        elif row.phase != "probe":  # of a probe only the figures are kept
+            self._replay.append(episode)
         with disk_errors(self.path / "episodes.csv"):
             self._csv.write(_line(astuple(row)))
         self.rows.append(row)

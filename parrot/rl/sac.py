@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -29,9 +30,18 @@ CPU = torch.device("cpu")
 class Actor:
     """What acting needs: a policy, the encoder that it looks through and, to choose among candidates, the critics."""
 
-    def __init__(self, config: SACConfig, encoder: nn.Module, latent_dim: int, squash: bool = False) -> None:
+    def __init__(
+        self,
+        config: SACConfig,
+        encoder: nn.Module,
+        latent_dim: int,
+        squash: bool = False,
+        policy: Mapping[str, Tensor] | None = None,
+    ) -> None:
         self.trunk = Trunk(encoder, config.bf16 and native_bf16(CPU))
         self.policy = Policy(config, encoder, latent_dim, squash)
+        if policy is not None:
+            self.policy.load_state_dict(policy)
         self.critic = Critic(config, encoder, latent_dim, self.trunk.bf16)
         self.latent_dim = latent_dim
 
@@ -86,6 +96,8 @@ class Agent:
         squash: tanh-squash the policy: for raw actions, without a prior.
         seed: of the initial weights and of all noise.
         born: updates that agents before this one have done.
+        policy: weights that the policy starts with; None: it starts as N(0, I).
+        frozen: leave the encoder's convolutions as they are.
     """
 
     def __init__(
@@ -97,6 +109,8 @@ class Agent:
         squash: bool = False,
         seed: int = 0,
         born: int = 0,
+        policy: Mapping[str, Tensor] | None = None,
+        frozen: bool = False,
     ) -> None:
         self.config, self.latent_dim = config, latent_dim
         self.bf16 = config.bf16 and native_bf16(CPU)
@@ -104,17 +118,20 @@ class Agent:
         self.updates = self.born = born
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.actor = Actor(config, encoder, latent_dim, squash)
+            self.actor = Actor(config, encoder, latent_dim, squash, policy)
         self.policy, self.critic = self.actor.policy, self.actor.critic
         self.target = copy.deepcopy(self.critic)
         # A shared encoder learns from the critics' loss only and is its own target (Yarats et al., 2022).
-        shared = config.shared_encoder
+        self.shared = shared = config.shared_encoder or frozen
+        self.actor.trunk.requires_grad_(not frozen)
         self.trunk = self.actor.trunk if shared else copy.deepcopy(self.actor.trunk)
         self.target_trunk = self.trunk if shared else copy.deepcopy(self.trunk)
         self.log_alpha = nn.Parameter(torch.tensor(math.log(config.entropy_weight)))
-        critic, policy = [*self.trunk.parameters(), *self.critic.parameters()], list(self.policy.parameters())
+        critics, actors = list(self.critic.parameters()), list(self.policy.parameters())
+        if not frozen:
+            critics = [*self.trunk.parameters(), *critics]
         if not shared:
-            policy += self.actor.trunk.parameters()
+            actors += self.actor.trunk.parameters()
         self._pairs = [*zip(self.critic.parameters(), self.target.parameters(), strict=True)]
         if not shared:
             self._pairs += zip(self.trunk.parameters(), self.target_trunk.parameters(), strict=True)
@@ -122,8 +139,8 @@ class Agent:
             p.requires_grad_(False)
         self.optimizer = torch.optim.Adam(
             [
-                {"params": critic, "peak": config.critic_lr},
-                {"params": policy, "peak": config.policy_lr},
+                {"params": critics, "peak": config.critic_lr},
+                {"params": actors, "peak": config.policy_lr},
                 {"params": [self.log_alpha], "peak": config.policy_lr},
             ],
             fused=True,
@@ -143,7 +160,7 @@ class Agent:
         errors = loss_of(q, wanted, reduction="none")
         critic_loss = (errors * torch.from_numpy(batch.weights)).mean() if c.unbiased else errors.mean()
 
-        mean, log_std = self.policy(maps.detach() if c.shared_encoder else self.actor.trunk(now))
+        mean, log_std = self.policy(maps.detach() if self.shared else self.actor.trunk(now))
         z_new, log_prob = self.policy.sample(mean, log_std, torch.randn(z.shape, generator=self.generator))
         q_new = self._value(self.critic.judge(features.detach(), z_new, frozen=True))
         alpha = self.log_alpha.detach().exp()
@@ -213,7 +230,7 @@ class Agent:
         self.updates, self.born = int(state["updates"]), int(state["born"])
 
     def _modules(self) -> dict[str, nn.Module]:
-        own = {} if self.config.shared_encoder else {"trunk": self.trunk, "target_trunk": self.target_trunk}
+        own = {} if self.shared else {"trunk": self.trunk, "target_trunk": self.target_trunk}
         return {**self.actor.parts, "target": self.target, **own}
 
     def _shifted(self, images: NDArray[np.uint8]) -> Tensor:
@@ -225,7 +242,7 @@ class Agent:
         """What the Q-values (B,) should be: n rewards, then the target critics' opinion of the policy's latent."""
         c = self.config
         maps = self.target_trunk(after)
-        mean, log_std = self.policy(maps if c.shared_encoder else self.actor.trunk(after))
+        mean, log_std = self.policy(maps if self.shared else self.actor.trunk(after))
         z, log_prob = self.policy.sample(mean, log_std, torch.randn(mean.shape, generator=self.generator))
         q = self.target(maps, z)
         if c.value_loss == "bce":

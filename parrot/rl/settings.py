@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any
 
 import yaml
@@ -11,10 +11,14 @@ import yaml
 from parrot.errors import ConfigError
 from parrot.rl.algorithms import algorithm
 from parrot.rl.presets import SACConfig, fast, preset
+from parrot.spaces import EPISODE_STEPS
 
 __all__ = ["FineTuneConfig", "sac_config"]
 
-_FREE = ("episodes", "minutes", "eval_after", "solved_success", "solved_window", "learner_threads", "save_seconds")
+_FREE = (
+    "episodes", "env_steps", "minutes", "eval_after", "solved_success", "solved_window", "learner_threads",
+    "save_seconds",
+)  # fmt: skip
 """Fields that may change when a run goes on."""
 
 
@@ -33,6 +37,9 @@ class FineTuneConfig:
     `sac`: raw actions, no prior; docs/baselines.md lists them."""
     prior: str | None = None
     """Weights of the prior, or of the model that the comparison starts from; none: those that come with parrot."""
+    epsilon: float = 0.9
+    """Share of the training's actions that come from the prior, for `prior_explore` alone (section 5: of 0.1, 0.3, 0.7
+    and 0.9 the last was best)."""
     robot: str = "xarm6"
     """Name of the robot's YAML; recorded with the episodes."""
     renderer: str = "pybullet-tiny"
@@ -41,6 +48,8 @@ class FineTuneConfig:
     """Of the run: weights, noise, draws."""
     episodes: int = 6000
     """Budget: training episodes."""
+    env_steps: int = 0
+    """Budget: environment steps, those at the start that act by z ~ N(0, I) included; 0: no limit."""
     minutes: float = 13.0
     """Budget: minutes until the evaluation at the end begins, summed over all times the run was started."""
     solved_success: float = 0.96
@@ -51,6 +60,11 @@ class FineTuneConfig:
     """Episodes at the start that act by z ~ N(0, I): they measure the prior and feed the replay."""
     eval_after: int = 50
     """Episodes at the end that act by the trained policy without exploring."""
+    probe_every: int = 0
+    """Environment steps between two probes of the policy while it learns; 0: none. One that is due when training ends
+    is left to the evaluation."""
+    probe_episodes: int = 0
+    """Episodes of a probe: without exploration, by one and the same policy, and not for the replay."""
     learner_threads: int = 1
     """Threads of the learner, which has a process of its own."""
     save_seconds: float = 60.0
@@ -63,9 +77,16 @@ class FineTuneConfig:
         for name in ("episodes", "minutes", "solved_window", "learner_threads", "save_seconds"):
             if getattr(self, name) <= 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}; give a number above 0")
-        for name in ("eval_before", "eval_after", "seed"):
+        if not 0.0 <= self.epsilon <= 1.0:
+            raise ConfigError(f"epsilon is {self.epsilon}; give a share from 0 to 1")
+        for name in ("eval_before", "eval_after", "env_steps", "probe_every", "probe_episodes", "seed"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}; give 0 or more")
+        if self.probe_episodes and self.probe_every < EPISODE_STEPS:
+            raise ConfigError(
+                f"probe_every is {self.probe_every}; give the {EPISODE_STEPS} steps of an episode or more, "
+                "or leave out probe_episodes"
+            )
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON object."""
@@ -89,6 +110,8 @@ class FineTuneConfig:
     def differences(self, there: dict[str, Any]) -> list[str]:
         """What keeps a run of configuration `there` (from `to_json`) from going on with this one."""
         here = self.to_json()
+        # A field that the run's version of parrot did not have yet had no effect.
+        there = {**{f.name: f.default for f in fields(self) if f.default is not MISSING}, **there}
         flat = [(name, there.get(name), here[name]) for name in here if name not in (*_FREE, "sac")]
         theirs = there.get("sac", {})
         flat += [(f"sac.{name}", theirs.get(name), value) for name, value in here["sac"].items()]

@@ -86,6 +86,9 @@ class DriverConfig:
     """Topic of the arm's commands."""
     joint_states: str = "/joint_states"
     """Topic on which the driver publishes sensor_msgs/JointState."""
+    description: str = ""
+    """Topic of the URDF that the driver publishes (std_msgs/String, latched); empty: robot_description beside
+    `joint_states`."""
     joints: tuple[str, ...] = ()
     """The driver's names of `arm_joints`, in the same order; empty: the same names."""
     gripper: GripperCommand | None = None

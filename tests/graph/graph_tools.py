@@ -104,6 +104,7 @@ class World:
             "ROS_DOMAIN_ID": str(domain),
             "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
             "ROS_LOG_DIR": str(folder / "ros_log"),
+            "XDG_STATE_HOME": str(folder / "state"),
             "PYTHONPATH": path,
             "OMP_NUM_THREADS": "1",
         }

@@ -56,14 +56,19 @@ def test_an_episode_keeps_its_rate_and_has_the_simulators_messages(spy):
     assert set(stamps) <= set(spy.stamps(topics.JOINT_STATES))
     assert np.median(np.diff(stamps)) / 1e9 == pytest.approx(PERIOD, abs=0.035)  # the camera's pictures are 33 ms apart
     assert (stamps[-1] - stamps[0]) / 1e9 == pytest.approx(PERIOD * (EPISODE_STEPS - 1), rel=0.2)
-    spy.wait(lambda: spy.says("image to command, p50 and p99 in ms"), what="latencies")
+    latencies = "image to command, p50, p99 and most in ms"
+    spy.wait(lambda: spy.says(latencies), what="latencies")
     # What the arm was told, for the recorder: of small steps, all.
     told = dict((stamp, values) for stamp, _, values in spy.told)
     asked = dict((stamp, values) for stamp, _, values in spy.vectors[topics.ACTION])
     assert set(stamps) <= set(told)
     assert np.median([np.abs(np.subtract(told[s], asked[s])).max() for s in stamps]) < 1e-9
-    median, _ = map(float, spy.says("image to command, p50 and p99 in ms").split())
+    median, *_ = map(float, spy.says(latencies).split())
     assert median < 30
+
+
+def test_kinematics_come_from_the_urdf_that_the_driver_publishes(spy):
+    spy.wait(lambda: spy.says("kinematics").startswith("robot_description"), what="robot_description")
 
 
 def test_what_the_limits_leave_of_an_action_is_said(spy):
@@ -256,17 +261,44 @@ def test_an_action_that_comes_too_late_ends_the_episode(spy):
     spy.wait(lambda: spy.counted("late actions") > before, what="the count")
 
 
-def test_the_arm_is_still_two_periods_after_its_own_node_is_killed(spy, arm):
+def test_an_e_stop_outlives_the_node_that_was_killed(spy, arm, shared_world):
+    def node():
+        return shared_world.node("arm_node", robot="emulated", reward="topic", scene="service")
+
+    spy.estop(True)
+    arm["arm"].kill()
+    spy.forget()
+    second = node()
+    spy.wait(lambda: spy.says("stopped") == "estop", what="the stop, remembered")
+    assert "the e-stop was never let go of" in second.output
+    spy.path.clear()
+    began = time.monotonic()
+    spy.policy = lambda stamp: np.ones(7)
+    spy.spin(1.0)
+    spy.policy = None
+    assert spy.moved(began) < STILL
+    spy.estop(False)
+    spy.stepping()
+    second.kill()
+    spy.forget()
+    arm["arm"] = node()
+    spy.wait(lambda: spy.says("stopped") == "no", what="an arm that may move again")
+
+
+def test_the_arm_is_still_two_periods_after_its_own_node_is_killed(spy, arm, shared_world):
     spy.run(spy.moving, "a moving arm", side=0.8)
     arm["arm"].process.send_signal(signal.SIGKILL)
     arm["arm"].wait()
     killed = time.monotonic()
     spy.spin(0.8)
     assert spy.moved(killed + 2 * PERIOD) < STILL
+    arm["arm"] = shared_world.node("arm_node", robot="emulated", reward="topic", scene="service")
 
 
-def test_an_arm_that_does_not_come_home_is_given_up_in_one_line(arm, listener, shared_world):
-    listener.fault("ignore_commands")
+def test_an_arm_that_does_not_come_home_is_given_up_in_one_line(spy, arm, shared_world):
+    spy.run(spy.moving, "an arm away from home", side=0.8)
+    spy.fault("ignore_commands")
+    arm["arm"].kill()
     node = shared_world.node("arm_node", robot="emulated", reward="topic", scene="service", home_timeout=2.0)
     assert node.wait(30) == 7
     assert "the arm has not come home within 2 s" in one_line_error(node.output)

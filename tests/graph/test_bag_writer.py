@@ -13,8 +13,8 @@ from rosbags.rosbag2 import Reader
 
 from parrot.cli import main
 from parrot.data.rosbag.definitions import definition
-from parrot.data.rosbag.writer import BagWriter, free_path, recover
-from parrot.errors import ConfigError, DatasetError
+from parrot.data.rosbag.writer import BagWriter, free_path, recover, recover_all
+from parrot.errors import ConfigError, DatasetError, RunError
 from parrot.nodes.messages import vector_message
 
 TOPICS = {"/action": "sensor_msgs/msg/JointState", "/outcome": "sensor_msgs/msg/JointState"}
@@ -100,6 +100,10 @@ def test_what_a_killed_writer_left_is_recovered_with_what_is_known_of_it(tmp_pat
     bag.write("/action", 5_000, message(99))
     bag._file.flush()
     bag.write("/action", 6_000, message(99))  # never leaves the process
+    with pytest.raises(RunError, match="is being recorded; end its recorder first"):
+        recover(bag.path)
+    assert recover_all(bag.path) == []
+    bag._file.close()  # as a kill does
     assert recover(bag.path)
     assert not recover(bag.path)
     assert contents(bag.path) == [*expected(3), ("/action", 5_000, message(99))]
@@ -108,9 +112,38 @@ def test_what_a_killed_writer_left_is_recovered_with_what_is_known_of_it(tmp_pat
     assert information["topics_with_message_count"][0]["topic_metadata"]["type_description_hash"].startswith("RIHS01_")
 
 
+def test_all_bags_of_one_name_are_recovered(tmp_path):
+    wanted = tmp_path / "bag"
+    for count in (1, 2, 3):
+        bag = BagWriter(free_path(wanted), TOPICS)
+        fill(bag, 0, count)
+        bag._file.close()  # as a kill does
+    assert [path.name for path in recover_all(wanted)] == ["bag", "bag_2", "bag_3"]
+    assert recover_all(wanted) == []
+    assert contents(tmp_path / "bag_3") == expected(3)
+
+
+def test_a_recovery_that_is_killed_at_any_byte_is_done_again(tmp_path, monkeypatch):
+    bag = BagWriter(tmp_path / "bag", TOPICS)
+    fill(bag, 0, 3)
+    bag._file.close()  # as a kill does
+    file = bag.path / "bag_0.mcap"
+    torn = file.stat().st_size
+    assert recover(bag.path)
+    whole, metadata = file.read_bytes(), (bag.path / "metadata.yaml").read_text()
+    rng = random.Random(0)
+    for at in sorted({torn, len(whole), *(rng.randrange(torn, len(whole)) for _ in range(30))}):
+        (bag.path / "metadata.yaml").unlink(missing_ok=True)
+        file.write_bytes(whole[:at])  # it writes nothing but the summary, and enters the file after that
+        assert recover(bag.path)
+        assert file.read_bytes() == whole
+        assert (bag.path / "metadata.yaml").read_text() == metadata
+
+
 def test_the_command_line_completes_a_torn_bag(tmp_path, capsys):
     bag = BagWriter(tmp_path / "bag", TOPICS)
-    fill(bag, 0, 3)  # and never closed
+    fill(bag, 0, 3)
+    bag._file.close()  # as a kill does
     assert main(["data", "recover", str(bag.path)]) == 0
     assert "completed" in capsys.readouterr().out
     assert contents(bag.path) == expected(3)
@@ -121,6 +154,7 @@ def test_the_command_line_completes_a_torn_bag(tmp_path, capsys):
 def test_damage_ends_what_is_recovered_and_never_changes_it(tmp_path):
     bag = BagWriter(tmp_path / "bag", TOPICS)
     fill(bag, 0, 3)
+    bag._file.close()  # as a kill does
     file = bag.path / "bag_0.mcap"
     data = bytearray(file.read_bytes())
     data[data.rindex(message(1)) + 20] ^= 1

@@ -63,6 +63,17 @@ def test_a_repeated_outcome_completes_nothing_twice():
     assert exchange.complete() is None
 
 
+def test_a_step_is_completed_after_a_clock_went_back_whatever_was_left_over():
+    exchange = Exchange()
+    for stamp in range(1000, 1000 + 2 * KEPT):
+        exchange.outcome(stamp, "old")
+    exchange.image(1, "i1")
+    assert exchange.act() == (1, "i1")
+    exchange.action(1, "a1")
+    exchange.outcome(1, "o1")
+    assert exchange.complete() == ("o1", "a1")
+
+
 def test_what_nobody_waits_for_does_not_pile_up():
     exchange = Exchange()
     for stamp in range(100):

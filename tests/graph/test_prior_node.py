@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from graph_tools import Spy, World
+from graph_tools import ROOT, Spy, World
 from sensor_msgs.msg import Image
 
 from parrot.nodes import topics
@@ -18,7 +18,9 @@ IMAGE = np.random.default_rng(0).integers(0, 256, (48, 48, 3), np.uint8)
 
 @pytest.fixture(scope="module")
 def prior(shared_world: World, prior_file):
-    return shared_world.node("prior_node", prior=prior_file, image_timeout=0.5)
+    """Told of its robot by a YAML's path, as a robot of one's own is."""
+    robot = ROOT / "config" / "robots" / "xarm6.yaml"
+    return shared_world.node("prior_node", prior=prior_file, robot=robot, image_timeout=0.5)
 
 
 @pytest.fixture

@@ -178,3 +178,26 @@ def test_a_silent_topic_is_warned_of_once_and_again_when_it_is_back(world: World
     assert output.count("GB left on the disk; free some space") == 1
     assert spy.status["recorder_node"]["disk left"].endswith(" GB")
     assert "camera/image per second" in spy.status["recorder_node"]
+
+
+def test_a_systems_clock_that_is_set_back_leaves_the_order_of_a_bags_messages(world: World, spy: Spy):
+    bag, flag = world.folder / "bag", world.folder / "an hour back"
+    # The process's own clock: the machine's is everybody's.
+    code = (
+        "import pathlib, time; clock = time.time_ns;"
+        f"time.time_ns = lambda: clock() - 3600 * 10**9 * pathlib.Path({str(flag)!r}).exists();"
+        "from parrot.nodes.recorder_node import main; main()"
+    )
+    running = world.start("-c", code, "--ros-args", "-p", f"bag:={bag}")
+    spy.wait(lambda: spy.matched(topics.IMAGE, topics.ACTION), what="recorder_node")
+    for stamp in (1, 2, 3):
+        assert mark(spy, "start")[0]
+        spy.show(stamp, IMAGE)
+        spy.spin(0.3)
+        flag.touch()
+        assert mark(spy, "success")[0]
+    finish(running)
+    with AnyReader([bag]) as reader:
+        found = [(reader.deserialize(raw, c.msgtype), c.topic) for c, _, raw in reader.messages()]
+    said = [message.data if topic == "/marker" else message.header.stamp.nanosec for message, topic in found]
+    assert said == ["start", 1, "success", "start", 2, "success", "start", 3, "success"]

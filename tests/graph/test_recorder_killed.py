@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import os
 import random
-import re
 import threading
 import time
 from pathlib import Path
 
 import numpy as np
+from bag_tools import claimed, episodes, read
 from graph_tools import Running, Spy, World, wait_for
 from rclpy.client import Client
-from rosbags.highlevel import AnyReader
 from std_srvs.srv import Trigger
 
 from parrot.data.rosbag.writer import recover
@@ -28,7 +27,6 @@ KILLS = int(os.environ.get("PARROT_KILLS", "6"))
 """Half of them while outcomes end the episodes, half while services do."""
 
 SEED = int(os.environ.get("PARROT_KILLS_SEED", "0"))
-SAFE = re.compile(r"safe: episodes kept: (\d+) \((\d+) success, (\d+) failure\)")
 
 
 def start(world: World, bag: Path, name: str) -> Running:
@@ -38,39 +36,6 @@ def start(world: World, bag: Path, name: str) -> Running:
     )  # fmt: skip
     wait_for(lambda: "recording to" in running.output, what="the recorder")
     return running
-
-
-def claimed(running: Running) -> tuple[int, int]:
-    """Episodes, and those with success, that the recorder had called kept when it was killed."""
-    found = SAFE.findall(running.output)
-    return (int(found[-1][0]), int(found[-1][1])) if found else (0, 0)
-
-
-def read(bag: Path) -> list[tuple[str, object]]:
-    """Topic and message, in order."""
-    if not (bag / "metadata.yaml").is_file():
-        return []
-    with AnyReader([bag]) as reader:
-        return [(c.topic, reader.deserialize(raw, c.msgtype)) for c, _, raw in reader.messages()]
-
-
-def episodes(bag: Path) -> list[tuple[bool, int]]:
-    """For each episode in the bag, success and how many of its steps have image, action and outcome."""
-    stamps = {topic: set() for topic in ("/camera/image", "/action")}
-    outcomes = {}
-    for topic, message in read(bag):
-        stamp = message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
-        if topic in stamps:
-            stamps[topic].add(stamp)
-        elif topic == "/outcome":
-            outcomes[stamp] = message.position
-    found, steps = [], 0
-    for stamp, (_, success, terminated, truncated, _) in sorted(outcomes.items()):
-        steps += all(stamp in known for known in stamps.values())
-        if terminated or truncated:
-            found.append((bool(success), steps))
-            steps = 0
-    return found
 
 
 def test_no_episode_that_was_called_kept_is_lost_when_outcomes_end_them(world: World, spy: Spy):
@@ -87,9 +52,9 @@ def test_no_episode_that_was_called_kept_is_lost_when_outcomes_end_them(world: W
         recover(bag)
         found = episodes(bag)
         assert len(found) >= kept
-        assert sum(success for success, _ in found[:kept]) == successes
+        assert sum(success for success, *_ in found[:kept]) == successes
         # The recorder came in the midst of the first; all others are whole.
-        assert all(steps == EPISODE_STEPS for _, steps in found[1:kept]), found
+        assert all(whole == EPISODE_STEPS for *_, whole in found[1:kept]), found
         total += kept
     print(f"\n{KILLS // 2} kills, {total} episodes called kept, none lost")
     assert total > 0

@@ -17,9 +17,12 @@ from rl_toys import ReachEnv
 from parrot.data.dataset import Dataset
 from parrot.errors import ConfigError, RunError, SpaceError
 from parrot.prior.weights import load_prior
+from parrot.rl.algorithms import ALGORITHMS, algorithm
 from parrot.rl.checkpoint import load_checkpoint
 from parrot.rl.display import line
 from parrot.rl.finetune import FineTuning
+from parrot.rl.learner import allowed
+from parrot.rl.learner_process import SHORT_LIVES
 from parrot.rl.loop import run_loop
 from parrot.rl.settings import sac_config
 from parrot.spaces import Outcome
@@ -71,6 +74,47 @@ def test_a_run_measures_learns_measures_again_and_reports(small, prior_path, tmp
     assert (tmp_path / "run" / "episodes.csv").read_bytes() == before
 
 
+def test_probes_interrupt_learning_without_being_learnt_from(small, tmp_path):
+    changes = ["synchronous=true", "updates_per_step=1", "start_successes=0"]
+    config = small(changes, eval_before=5, episodes=1000, env_steps=100, probe_every=25, probe_episodes=2)
+    with FineTuning(config, tmp_path) as tuning:  # episodes of 3 steps
+        while tuning.phase != "probe":
+            episode(tuning)
+        acting = [p.clone() for p in tuning._actor.parameters]
+        episode(tuning)
+        assert all(bool((a == b).all()) for a, b in zip(acting, tuning._actor.parameters, strict=True))
+        assert tuning.status().phase == "probe"
+        steps = tuning.status().env_steps
+    with FineTuning(config, tmp_path) as tuning:  # in the middle of a probe
+        assert (tuning.phase, tuning.status().env_steps) == ("probe", steps)
+        while not tuning.done:
+            episode(tuning)
+    rows = list(csv.DictReader((tmp_path / "episodes.csv").open()))
+    probes = [(int(row["env_steps"]), row["phase"]) for row in rows if row["phase"] == "probe"]
+    assert [steps for steps, _ in probes] == [27, 27, 51, 51, 75, 75]  # the one at 100 is the evaluation
+    learnt = [row for row in rows if row["phase"] in ("before", "train")]
+    assert len(Dataset.open(tmp_path / "replay")) == len(learnt) == 34
+    assert learnt[-1]["env_steps"] == "102"
+    assert [row["phase"] for row in rows[-2:]] == ["after"] * 2
+
+
+@pytest.mark.parametrize("algo", [name for name in ALGORITHMS if algorithm(name).kind in (None, "flow")])
+def test_a_probe_is_of_the_policy_alone_however_a_method_explores(small, tmp_path, algo):
+    changes = ["synchronous=true", "candidates=1", "start_steps=100"]
+    config = small(changes, algo=algo, eval_before=9, probe_every=25, probe_episodes=1)
+    with FineTuning(config, tmp_path) as tuning:
+        assert len({tuning.act(IMAGE).tobytes() for _ in range(8)}) == 8  # exploring
+        tuning.discard()
+        while tuning.phase != "probe":
+            episode(tuning)
+        assert len({tuning.act(IMAGE).tobytes() for _ in range(8)}) == 1  # its mean
+
+
+def test_a_probe_shorter_than_an_episode_is_refused(small):
+    with pytest.raises(ConfigError, match="probe_every is 10; give the 25 steps"):
+        small(probe_every=10, probe_episodes=2)
+
+
 def test_a_stopped_run_goes_on_with_its_count_replay_and_weights(small, tmp_path):
     config = small(eval_before=2, episodes=20)
     with FineTuning(config, tmp_path) as tuning:
@@ -96,27 +140,64 @@ def test_a_stopped_run_goes_on_with_its_count_replay_and_weights(small, tmp_path
     assert [r["episode"] for r in rows] == [str(i) for i in range(1, 8)]
 
 
-def test_a_dead_learner_is_one_clear_error_and_the_run_goes_on(small, tmp_path):
+def kill_learner(tuning):
+    os.kill(tuning.learner.pid, signal.SIGKILL)
+    waited(lambda: tuning.learner._process.poll() is not None)
+
+
+def test_a_learner_that_is_killed_goes_on_from_its_checkpoint_and_no_episode_is_lost(small, tmp_path):
+    config = small(["start_successes=0", "updates_per_step=1"], episodes=20)
+    with FineTuning(config, tmp_path) as tuning:
+        for _ in range(6):
+            episode(tuning)
+        waited(lambda: tuning._block.statistics[0] > 0)
+        tuning.save()
+        saved = load_checkpoint(tmp_path / "checkpoint")[1]["updates"]
+        kill_learner(tuning)
+        episode(tuning)
+        assert tuning.learner.restarts == 1
+        waited(lambda: tuning._block.statistics[0] >= allowed(config.sac, tuning._block.replay))
+        assert tuning._block.replay.episodes == len(tuning.folder.rows) == 7
+        kill_learner(tuning)
+        tuning.save()  # asked of a dead one, it is done by the next
+        assert tuning.learner.restarts == 2
+    assert load_checkpoint(tmp_path / "checkpoint")[1]["updates"] >= saved > 0
+
+
+def test_a_learner_that_is_killed_again_and_again_is_one_clear_error_and_the_run_goes_on(small, tmp_path):
     config = small(episodes=20)
     with FineTuning(config, tmp_path) as tuning:
         episode(tuning)
-        os.kill(tuning.learner.pid, signal.SIGKILL)
-        waited(lambda: tuning.learner._process.poll() is not None)
-        with pytest.raises(RunError, match=r"the learner was killed by SIGKILL.*start the same run again"):
+        for _ in range(SHORT_LIVES - 1):
+            kill_learner(tuning)
+            tuning.tend()
+        kill_learner(tuning)
+        with pytest.raises(RunError, match=r"the learner was killed by SIGKILL 3 times.*start the same run again"):
             episode(tuning)
     with FineTuning(config, tmp_path) as tuning:
-        assert tuning.status().successes == 1
+        assert tuning.status().successes == 2  # that episode, too, had been finished
         episode(tuning)
 
 
-def test_the_learner_saves_and_ends_when_its_parent_is_killed(small, tmp_path, prior_path):
+def test_a_run_that_ends_before_its_learner_is_up_has_a_checkpoint_all_the_same(small, tmp_path):
+    with FineTuning(small(eval_before=0, episodes=1, eval_after=1), tmp_path) as tuning:
+        kill_learner(tuning)
+        episode(tuning)  # the learner's next process has to import everything first
+        assert tuning.phase == "after"
+        assert load_checkpoint(tmp_path / "checkpoint")
+        episode(tuning)
+        assert tuning.done
+
+
+@pytest.mark.parametrize("first", ["tuning.save()", "pass  # while the learner is still importing"])
+def test_the_learner_ends_when_its_parent_is_killed(small, tmp_path, prior_path, first):
     code = textwrap.dedent(f"""
         import os, signal, time, numpy as np, torch
         from parrot.rl.finetune import FineTuning
         from parrot.rl.settings import FineTuneConfig, sac_config
         tuning = FineTuning(FineTuneConfig(prior={str(prior_path)!r}, sac=sac_config("fast", ["features=16",
             "hidden=[16,16]", "critics=2", "replay_episodes=8"])), {str(tmp_path)!r})
-        tuning.save()
+        {first}
         print(tuning.learner.pid, flush=True)
         os.kill(os.getpid(), signal.SIGKILL)
     """)
@@ -132,7 +213,7 @@ def test_the_learner_saves_and_ends_when_its_parent_is_killed(small, tmp_path, p
             return True
 
     waited(gone)
-    assert load_checkpoint(tmp_path / "checkpoint")
+    assert load_checkpoint(tmp_path / "checkpoint")  # what nothing was learnt for is there, too
 
 
 def test_a_folder_takes_one_run_at_a_time(small, tmp_path):

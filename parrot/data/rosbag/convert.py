@@ -21,12 +21,13 @@ from parrot.data.episode import Episode
 from parrot.data.index import SHARDS, read_index
 from parrot.data.manifest import ArraySpec, Manifest
 from parrot.data.rosbag.actions import make_source
+from parrot.data.rosbag.candidate import Candidate
 from parrot.data.rosbag.clock import clock_cuts
 from parrot.data.rosbag.cutting import cut
 from parrot.data.rosbag.filling import Filled, fill
 from parrot.data.rosbag.mapping import Mapping as BagMapping
 from parrot.data.rosbag.notes import odd
-from parrot.data.rosbag.pairing import Candidate, candidates
+from parrot.data.rosbag.pairing import candidates
 from parrot.data.rosbag.reader import Bag
 from parrot.data.rosbag.report import BagReport, topic_report
 from parrot.data.rosbag.survey import check_topics, survey
@@ -218,11 +219,15 @@ class _Job:
         self.done = set(read_index(self.writer.path / SHARDS / SHARD)["attempt"].tolist())
         source = None if mapping.recorded else make_source(mapping.action, self.robot)
         found = survey(bag, mapping, source.topics if source else ())
+        self.survey = found
+        mapping = self.mapping = found.mapping
         # Fixed transforms are sent once, with whatever stamp.
         fixed = mapping.action.get("static_topic", "/tf_static")
         others = [found.tracks[name] for name in source.topics if name != fixed] if source else []
         made = candidates(found, mapping, self.hz, others)
-        names = {mapping.topics.marker: "marker", mapping.topics.outcome: "outcome"}
+        names = {mapping.topics.episode: "task", mapping.topics.outcome: "outcome", mapping.topics.marker: "marker"}
+        if found.marker is found.episode:
+            names[mapping.topics.episode] = "marker"
         names |= dict.fromkeys(source.topics, "source of actions") if source else {mapping.topics.action: "action"}
         names[mapping.topics.image] = "image"
         self.report = BagReport(str(bag.path))
@@ -244,15 +249,17 @@ class _Job:
 
     def _write(self, number: int, candidate: Candidate, filled: Filled | None) -> None:
         """Writes the episodes of a candidate, but for those that a run before this one has written."""
+        said = self.survey.task_before(int(candidate.images[0])) if len(candidate) and not self.mapping.task else None
+        task = said or self.task
         for part, (steps, why) in enumerate(cut(candidate, self.mapping, self.hz, self.how.keep_failures)):
             attempt = (self.number << _BAG_BITS) + (number << _EPISODE_BITS) + part
             seed = _seed(self.bag.digest, number, part)
             if why is not None or filled is None:
                 self.report.dropped[why or ""] += 1
                 if attempt not in self.done:
-                    self.writer.reject(self.task, seed, attempt)
+                    self.writer.reject(task, seed, attempt)
                 continue
-            episode = _episode(candidate, filled, steps, self.task, seed)
+            episode = _episode(candidate, filled, steps, task, seed)
             self.report.kept += 1
             self.report.succeeded += episode.success
             self.report.steps += len(episode)

@@ -6,12 +6,10 @@ import math
 
 import numpy as np
 
+from parrot.data.rosbag.candidate import NO_ACTION, NO_IMAGE, NO_STEP, Candidate
 from parrot.data.rosbag.mapping import Mapping
-from parrot.data.rosbag.pairing import NO_ACTION, NO_IMAGE, Candidate
 
-__all__ = ["NO_STEP", "Part", "cut"]
-
-NO_STEP = "it has no step"
+__all__ = ["Part", "cut"]
 
 Part = tuple[slice, str | None]
 """Steps of a candidate, and why they are no episode."""

@@ -8,15 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from parrot.data.rosbag.candidate import DISCARDED, NO_IMAGE, UNFINISHED
 from parrot.data.rosbag.clock import epochs_of
 from parrot.data.rosbag.mapping import Mapping
-from parrot.data.rosbag.survey import MARKERS, Survey
+from parrot.data.rosbag.replay import replay
+from parrot.data.rosbag.survey import Survey
+from parrot.data.rosbag.verdicts import Told
 
-__all__ = ["DISCARDED", "UNBEGUN", "UNFINISHED", "Segment", "discards", "segments"]
-
-UNFINISHED = "it has no end in the bag"
-UNBEGUN = "its beginning is not in the bag"
-DISCARDED = "it was discarded by a marker"
+__all__ = ["Segment", "discards", "segments", "why_not"]
 
 
 @dataclass
@@ -34,7 +33,7 @@ class Segment:
     whole: bool = False
     """Whether it stands for one demonstration, which may not be cut in two."""
     success: bool | None = None
-    """What a marker or the last outcome says."""
+    """What a marker or, without one, the last outcome says."""
     why: str | None = None
     """Why it is no episode."""
 
@@ -47,7 +46,7 @@ def segments(survey: Survey, mapping: Mapping, cuts: dict[int, str]) -> list[Seg
         mapping: How it is cut.
         cuts: Places that no episode may span, as of `clock_cuts`.
     """
-    by = {"outcome": _by_outcome, "markers": _by_marker, "gaps": _by_gap, "length": _by_length}[mapping.episodes.by]
+    by = {"outcome": _by_told, "markers": _by_told, "gaps": _by_gap, "length": _by_length}[mapping.episodes.by or ""]
     time, epochs = survey.image.time(mapping), epochs_of(survey.image.order, cuts)
     reasons, found = list(cuts.values()), []
     for epoch in range(len(cuts) + 1):
@@ -65,7 +64,7 @@ def segments(survey: Survey, mapping: Mapping, cuts: dict[int, str]) -> list[Seg
 
 
 def discards(survey: Survey, cuts: dict[int, str], begins: list[tuple[int, int]]) -> list[int]:
-    """Which episodes discard markers drop: that under way, or the last one before the next one's first image.
+    """Which episodes by gaps or length discard markers drop: that under way, or the last one before the next begins.
 
     Args:
         survey: The bag.
@@ -96,61 +95,23 @@ def _segment(survey: Survey, mapping: Mapping, images: NDArray[np.int64], epoch:
     return Segment(images, begin, end, epoch, **more)  # type: ignore[arg-type]
 
 
-def _by_outcome(
+def _by_told(
     survey: Survey, mapping: Mapping, images: NDArray[np.int64], epoch: int, cuts: dict[int, str]
 ) -> Iterator[Segment]:
-    """Images received after an episode's last outcome belong to the next episode."""
-    mine = np.flatnonzero(epochs_of(survey.outcome.order, cuts) == epoch)
-    mine = mine[np.argsort(survey.outcome.receive[mine], kind="stable")]
-    values, times = survey.outcome.values[mine], survey.outcome.receive[mine]
+    """By outcomes and markers; images received after an episode's end belong to the next one."""
     received = survey.image.receive[images]
-    ended = np.flatnonzero((values[:, 2] > 0) | (values[:, 3] > 0))
-    first, since = 0, int(np.iinfo(np.int64).min)
-    for last in ended:
-        inside = images[(received > since) & (received <= times[last])]
-        steps = values[first : last + 1, 4]
-        if len(inside):
-            why = None
-            if steps[0] != 0:
-                why = UNBEGUN
-            elif not np.array_equal(steps, np.arange(len(steps))):
-                why = "an outcome is missing in it"
-            yield _segment(survey, mapping, inside, epoch, whole=True, success=bool(values[last, 1]), why=why)
-        first, since = int(last) + 1, int(times[last])
-    left = images[received > since]
-    if first < len(mine) and len(left):
-        yield _segment(survey, mapping, left, epoch, whole=True, why=_cut_off(cuts, epoch))
+    for told in replay(survey, mapping, cuts, epoch)[0].told:
+        after = received >= told.begin if told.started else received > told.begin
+        inside = images[after if told.end is None else after & (received <= told.end)]
+        if len(inside) or told.end is not None:
+            why = why_not(told) or (_cut_off(cuts, epoch) if told.end is None else None if len(inside) else NO_IMAGE)
+            success = None if told.verdict is None else told.verdict == "success"
+            yield _segment(survey, mapping, inside, epoch, whole=True, success=success, why=why)
 
 
-def _by_marker(
-    survey: Survey, mapping: Mapping, images: NDArray[np.int64], epoch: int, cuts: dict[int, str]
-) -> Iterator[Segment]:
-    mine = np.flatnonzero(epochs_of(survey.marker.order, cuts) == epoch)
-    mine = mine[np.argsort(survey.marker.receive[mine], kind="stable")]
-    received = survey.image.receive[images]
-    found: list[Segment] = []
-    since: int | None = None
-
-    def end(begin: int, time: int, **more: object) -> None:
-        inside = images[(received >= begin) & (received <= time)]
-        if len(inside):
-            found.append(_segment(survey, mapping, inside, epoch, whole=True, **more))
-
-    for i in mine:
-        text, time = survey.marker.values[i], int(survey.marker.receive[i])
-        if text not in MARKERS:
-            continue
-        if text == "discard":
-            if since is not None:
-                end(since, time, why=DISCARDED)
-            elif found:
-                found[-1].why = DISCARDED
-        elif since is not None:
-            end(since, time, success=None if text == "start" else text == "success")
-        since = time if text == "start" else None
-    if since is not None:
-        end(since, int(np.iinfo(np.int64).max), why=_cut_off(cuts, epoch))
-    yield from found
+def why_not(told: Told) -> str | None:
+    """Why what was told is no episode, whatever images there are."""
+    return DISCARDED if told.verdict == "discard" else told.flaw
 
 
 def _by_gap(

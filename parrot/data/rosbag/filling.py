@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from parrot.data.rosbag.actions import ActionSource
+from parrot.data.rosbag.candidate import DAMAGED_MESSAGE, Candidate
 from parrot.data.rosbag.clock import epochs_of
 from parrot.data.rosbag.images import to_rgb
 from parrot.data.rosbag.mapping import Mapping
-from parrot.data.rosbag.pairing import DAMAGED_MESSAGE, Candidate
 from parrot.data.rosbag.reader import Bag
 from parrot.data.rosbag.storage import ALL
 from parrot.data.rosbag.survey import Survey, Track

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping as MappingType
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,10 +23,16 @@ class Topics:
     action: str = "/action"
     """Actions in parrot's sense, for `action: {from: recorded}`: a JointState with seven names, or seven numbers in a
     Float32MultiArray or Float64MultiArray."""
+    executed: str = "/action_executed"
+    """The same after the arm's limits, with parrot's own names; where it has messages, it is used instead of `action`.
+    Empty: never."""
     outcome: str = "/outcome"
     """JointState with `reward success terminated truncated step` for each step, where there is one."""
     marker: str = "/marker"
     """String `start`, `success`, `failure` or `discard`, where there is one."""
+    episode: str = "/episode"
+    """String before an episode's first image: JSON with its `task`, as `parrot data to-bags` writes it.
+    Where there is no `marker`, the words of one are understood here, too."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +48,10 @@ class ImageRule:
 class EpisodeRule:
     """Where episodes begin and end."""
 
-    by: Literal["outcome", "markers", "gaps", "length"] = "outcome"
-    """`outcome`: with the outcome that is terminated or truncated. `markers`: from `start` to `success` or `failure`.
-    `gaps`: where no image comes for `gap`. `length`: pieces of `length`, broken at gaps, too."""
+    by: Literal["outcome", "markers", "gaps", "length"] | None = None
+    """`outcome`: with the outcome that is terminated or truncated, or with a marker. `markers`: from `start` to
+    `success` or `failure`. `gaps`: where no image comes for `gap`. `length`: pieces of `length`, broken at gaps, too.
+    Default: outcome, or markers for a bag that has markers and no outcomes."""
     gap: float = 2.0
     """Seconds without an image that part two episodes; no episode holds such a gap."""
     length: float = 2.5
@@ -83,7 +90,7 @@ class Mapping:
     """Steps per second of the dataset; default: the robot's."""
     success: Literal["outcome", "marker", "all", "none"] | None = None
     """What tells whether an episode succeeded; with `none` nobody knows, and nothing is left out for it. Default:
-    outcome for episodes by outcome, marker for those by markers, else all."""
+    outcome for episodes by outcome (or what a marker says against it), marker for those by markers, else all."""
     task: str | None = None
     """Name of the task; default: what the bag's metadata say, else `demonstration`."""
     robot: str | None = None
@@ -97,15 +104,16 @@ class Mapping:
 
     def __post_init__(self) -> None:
         rule, source = self.episodes, self.action.get("from")
-        if self.pairing is None:
+        # Where it is the bag that decides how episodes are cut, `fitted` fills in the rest.
+        if self.pairing is None and rule.by is not None:
             exact = source == "recorded" and rule.by == "outcome" and self.time == "header"
             object.__setattr__(self, "pairing", "exact" if exact else "resample")
-        if self.success is None:
+        if self.success is None and rule.by is not None:
             default = {"outcome": "outcome", "markers": "marker"}.get(rule.by, "all")
             object.__setattr__(self, "success", default)
         if self.pairing == "exact" and (source != "recorded" or self.time != "header"):
             raise ConfigError(f"pairing: exact needs recorded actions and time: header; found {source}, {self.time}")
-        if self.success == "marker" and rule.by != "markers":
+        if self.success == "marker" and rule.by not in (None, "markers"):
             raise ConfigError(f"success: marker needs episodes by markers; found by: {rule.by}")
         for name, value in {
             "tolerance": self.tolerance, "jump": self.jump, "episodes: gap": rule.gap, "episodes: length": rule.length,
@@ -119,6 +127,13 @@ class Mapping:
             raise ConfigError(f"image: crop: expected x, y, width, height, found {list(self.image.crop)}")
         if source == "recorded":
             self.action_names  # noqa: B018
+
+    def fitted(self, outcomes: bool, markers: bool, executed: bool) -> Mapping:
+        """This mapping with nothing left open, for a bag that has outcomes, markers, and actions that were executed."""
+        by = self.episodes.by or ("markers" if self.success == "marker" or (markers and not outcomes) else "outcome")
+        topics = replace(self.topics, action=self.topics.executed) if executed and self.recorded else self.topics
+        action = {"from": "recorded"} if executed and self.recorded else self.action
+        return replace(self, topics=topics, action=action, episodes=replace(self.episodes, by=by))
 
     @property
     def recorded(self) -> bool:

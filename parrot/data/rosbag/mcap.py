@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import struct
 import zlib
@@ -61,7 +62,8 @@ class GrowingMcap:
 
     def __init__(self, path: Path, topics: Sequence[Topic], about: Mapping[str, str]) -> None:
         self.path = path
-        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        fcntl.flock(self._fd, fcntl.LOCK_EX)  # who recovers bags leaves this one alone; a kill frees it
         self._pending: list[bytes] = []
         self._pending_bytes = 0
         self._first, self._last = 2**63, 0

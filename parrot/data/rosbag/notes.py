@@ -36,6 +36,11 @@ def odd(
     lines = [*bag.notes, *map(str, bag.damage)]
     lines += [f"{topic}: {count} messages cannot be read" for topic, count in survey.broken.items()]
     lines += [f"{count} times {what}" for what, count in broken.most_common(5)]
+    if survey.asked:
+        lines.append(
+            f"actions are those of {mapping.topics.action}, what the arm was told after its limits; {survey.asked}, "
+            "what was asked of it, is not used"
+        )
     if source:
         lines += [f"{count} messages of no use for actions: {what}" for what, count in source.dropped.items()]
     if mapping.pairing == "resample":

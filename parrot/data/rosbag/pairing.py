@@ -6,55 +6,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from parrot.data.rosbag.candidate import DISCARDED, GAP, SKEWED, Candidate
 from parrot.data.rosbag.clock import Latency, clock_cuts, epochs_of
-from parrot.data.rosbag.episodes import DISCARDED, UNBEGUN, UNFINISHED, Segment, discards, segments
+from parrot.data.rosbag.episodes import Segment, discards, segments
+from parrot.data.rosbag.loop import loop_candidates
 from parrot.data.rosbag.mapping import Mapping
 from parrot.data.rosbag.survey import DAMAGED, Survey, Track
-from parrot.spaces import ACTION_DIM, OUTCOME_NAMES
+from parrot.spaces import ACTION_DIM
 
-__all__ = ["DAMAGED_MESSAGE", "Candidate", "candidates"]
-
-NO_ACTION = "an action is missing in it"
-NO_IMAGE = "an image is missing in it"
-NO_OUTCOME = "an outcome is missing in it"
-GAP = "it has a gap"
-DAMAGED_MESSAGE = "a message in it is damaged"
-SKEWED = "the clocks of its topics differ"
-
-
-@dataclass
-class Candidate:
-    """What may become an episode of T steps."""
-
-    images: NDArray[np.int64]
-    """(T,) places of the steps' images in the image track."""
-    borders: NDArray[np.int64]
-    """(T + 1,) where steps begin and end, as the mapping tells time, ns."""
-    stamps: NDArray[np.int64]
-    """(T,) time of each step's image, ns."""
-    epoch: int
-    actions: NDArray[np.float64] | None = None
-    """(T, 7) as recorded; None where they are to be derived."""
-    image_there: NDArray[np.bool_] | None = None
-    """(T,) whether the image is recent enough; None: all are."""
-    action_there: NDArray[np.bool_] | None = None
-    """(T,) whether there is an action; None: everywhere."""
-    rewards: NDArray[np.float32] | None = None
-    """(T,) where outcomes tell them."""
-    success: bool | None = None
-    whole: bool = True
-    """Whether it may not be cut in two."""
-    why: str | None = None
-    """Why it is no episode."""
-
-    def __len__(self) -> int:
-        return len(self.images)
+__all__ = ["candidates"]
 
 
 def candidates(survey: Survey, mapping: Mapping, hz: float, others: Sequence[Track] = ()) -> list[Candidate]:
@@ -68,7 +33,7 @@ def candidates(survey: Survey, mapping: Mapping, hz: float, others: Sequence[Tra
     """
     cuts = clock_cuts(survey, mapping, others)
     if mapping.pairing == "exact" and mapping.episodes.by == "outcome":
-        found = list(_loop(survey, mapping, cuts))
+        found = list(loop_candidates(survey, mapping, cuts))
     else:
         parts = segments(survey, mapping, cuts)
         ended = epochs_of(survey.outcome.order, cuts)
@@ -82,67 +47,11 @@ def candidates(survey: Survey, mapping: Mapping, hz: float, others: Sequence[Tra
             found = [_resample(survey, mapping, part, hz, actions[part.epoch]) for part in parts]
             if mapping.time == "header":
                 _drop_skewed(survey, mapping, cuts, found, others)
-    if mapping.episodes.by != "markers":
+    if mapping.episodes.by in ("gaps", "length"):
         begins = [(c.epoch, int(survey.image.receive[c.images[0]])) if len(c) else (c.epoch, -1) for c in found]
         for i in discards(survey, cuts, begins):
             found[i].why = DISCARDED
     return found
-
-
-def _loop(survey: Survey, mapping: Mapping, cuts: dict[int, str]) -> Iterator[Candidate]:
-    """Episodes of a lockstep loop: stamps in order, each with image, action and outcome, steps counted by outcomes."""
-    tracks = (survey.image, survey.action, survey.outcome)
-    epochs = [epochs_of(track.order, cuts) for track in tracks]
-    reasons = list(cuts.values())
-    for epoch in range(len(cuts) + 1):
-        image, action, outcome = (_by_stamp(t, e == epoch) for t, e in zip(tracks, epochs, strict=True))
-        steps: list[int] = []
-        for stamp in sorted(image.keys() | outcome.keys()):
-            values = survey.outcome.values[outcome[stamp]] if stamp in outcome else None
-            if steps and values is not None and values[4] == 0:
-                yield _episode(survey, mapping, epoch, steps, image, action, outcome, NO_OUTCOME)
-                steps = []
-            steps.append(stamp)
-            if values is not None and (values[2] > 0 or values[3] > 0):
-                yield _episode(survey, mapping, epoch, steps, image, action, outcome, None)
-                steps = []
-        if any(stamp in action or stamp in outcome for stamp in steps):
-            why = reasons[epoch] if epoch < len(reasons) else UNFINISHED
-            yield _episode(survey, mapping, epoch, steps, image, action, outcome, why)
-
-
-def _by_stamp(track: Track, here: NDArray[np.bool_]) -> dict[int, int]:
-    """Stamp -> place of the first message that has it."""
-    places = np.flatnonzero(here & (track.exact != DAMAGED))[::-1]
-    return dict(zip(track.exact[places].tolist(), places.tolist(), strict=True))
-
-
-def _episode(
-    survey: Survey, mapping: Mapping, epoch: int, steps: list[int],
-    image: dict[int, int], action: dict[int, int], outcome: dict[int, int], why: str | None,
-) -> Candidate:  # fmt: skip
-    """The episode of these stamps, or why it is none."""
-    stamps = np.array(steps, np.int64)
-    lost, idle = np.full(len(OUTCOME_NAMES), np.nan), np.full(ACTION_DIM, np.nan)
-    values = np.array([survey.outcome.values[outcome[s]] if s in outcome else lost for s in steps])
-    actions = np.array([survey.action.values[action[s]] if s in action else idle for s in steps])
-    counts = values[:, 4]
-    if why is None:
-        if counts[0] > 0:
-            why = UNBEGUN
-        elif not all(s in image for s in steps):
-            why = NO_IMAGE
-        elif not np.isfinite(actions).all():
-            why = NO_ACTION
-        elif not np.array_equal(counts, np.arange(len(steps))):
-            why = NO_OUTCOME
-        elif np.diff(stamps).max(initial=0) > mapping.episodes.gap * 1e9:
-            why = GAP
-    images = np.array([image[s] for s in steps if s in image], np.int64)
-    return Candidate(
-        images, np.append(stamps, stamps[-1] + 1), stamps, epoch, actions=actions,
-        rewards=values[:, 0].astype(np.float32), success=bool(values[-1, 1] > 0), why=why,
-    )  # fmt: skip
 
 
 class _Actions:
@@ -169,6 +78,8 @@ class _Actions:
 
 def _exact(survey: Survey, mapping: Mapping, part: Segment, actions: _Actions) -> Candidate:
     """A segment whose actions carry the stamps of its images; the last image may have none."""
+    if not len(part.images):
+        return _empty(part)
     stamps = survey.image.exact[part.images]
     first = np.append(True, np.diff(stamps) > 0)  # an image that was sent again is one
     images, stamps = part.images[first], stamps[first]
@@ -186,6 +97,8 @@ def _exact(survey: Survey, mapping: Mapping, part: Segment, actions: _Actions) -
 
 def _resample(survey: Survey, mapping: Mapping, part: Segment, hz: float, actions: _Actions) -> Candidate:
     """Steps of equal length from the first image on."""
+    if not len(part.images):
+        return _empty(part)
     tolerance = round(mapping.tolerance * 1e9)
     times = survey.image.time(mapping)[part.images]
     why = part.why
@@ -206,6 +119,12 @@ def _resample(survey: Survey, mapping: Mapping, part: Segment, hz: float, action
         again = np.append(False, np.diff(index) == 0)
         found.actions, found.action_there = actions.since(np.where(again, borders[:-1], stamps), tolerance)
     return found
+
+
+def _empty(part: Segment) -> Candidate:
+    """A segment without images, to be counted."""
+    nothing = np.zeros(0, np.int64)
+    return Candidate(nothing, np.array([part.begin]), nothing, part.epoch, success=part.success, why=part.why)
 
 
 def _verdict(survey: Survey, mapping: Mapping, part: Segment, epochs: NDArray[np.int64]) -> bool | None:

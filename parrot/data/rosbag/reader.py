@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import re
 import struct
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,16 +18,15 @@ from rosbags.serde import SerdeError
 from rosbags.typesys import Stores, TypesysError, get_types_from_idl, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
+from parrot.data.rosbag.packed import PackedFile, open_file
 from parrot.data.rosbag.storage import ALL, BagTopic, Buffer, Damage, Need, Storage
-from parrot.data.rosbag.storage_mcap import McapFile
-from parrot.data.rosbag.storage_sqlite import SqliteFile
+from parrot.data.rosbag.unpacking import Scratch
 from parrot.errors import DatasetError
 
 __all__ = ["Bag", "BagMessage"]
 
 ENDS = (".mcap", ".db3", ".mcap.zstd", ".db3.zstd")
 _ZSTD = b"\x28\xb5\x2f\xfd"  # begins a zstd frame; a serialised message begins with a zero
-_BLOCK = 1 << 20
 _SAMPLE = 1 << 16
 
 BagMessage = tuple[str, int, Buffer]
@@ -38,17 +36,20 @@ BagMessage = tuple[str, int, Buffer]
 class Bag:
     """A bag that is open for reading.
 
+    What was compressed file by file is decompressed to the system's temporary folder, until it is closed.
+
     Args:
         path: The bag's folder, or one of its files.
         peek: Take topics and `custom` from metadata.yaml, where there is one, and leave the files closed.
 
     Raises:
         DatasetError: there is no bag, or nothing of it can be read.
+        RunError: there is no room for what must be decompressed.
     """
 
     def __init__(self, path: Path, peek: bool = False) -> None:
         self.path = path
-        self._scratch: tempfile.TemporaryDirectory[str] | None = None
+        self._scratch: Scratch | None = None
         metadata = _metadata(path)
         self.notes: list[str] = []
         """What was odd about the bag's files."""
@@ -56,6 +57,8 @@ class Bag:
         self.digest = _digest(files)
         """Hex digest that tells the bag from any other, wherever it lies."""
         self._packed = str(metadata.get("compression_mode", "")).lower() == "message"
+        self._default = _distribution(str(metadata.get("ros_distro", "")))
+        self._stores: dict[str, Typestore] = {}
         self.custom: dict[str, str] = dict(metadata.get("custom_data") or {})
         """`custom_data` of the bag's metadata, such as `task` and `robot`."""
         listed = metadata.get("topics_with_message_count")
@@ -63,7 +66,7 @@ class Bag:
         self.files: list[Storage] = []
         if not peek or not topics:
             try:
-                self.files = self._storages(files)
+                self.files = self._storages(files, topics)
             except BaseException:
                 self.close()
                 raise
@@ -81,8 +84,6 @@ class Bag:
                 raise DatasetError(f"{path}: is damaged where it names its topics; restore it from a copy")
             if (known := self.topics.setdefault(topic.name, topic)).type != topic.type:
                 raise DatasetError(f"{path}: {topic.name} is {known.type} and {topic.type}; split the bag by type")
-        self._default = _distribution(str(metadata.get("ros_distro", "")))
-        self._stores: dict[str, Typestore] = {}
 
     @property
     def damage(self) -> list[Damage]:
@@ -137,7 +138,7 @@ class Bag:
     def close(self) -> None:
         """Removes what was decompressed."""
         if self._scratch:
-            self._scratch.cleanup()
+            self._scratch.close()
 
     def __enter__(self) -> Bag:
         return self
@@ -145,23 +146,24 @@ class Bag:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _storages(self, files: list[Path]) -> list[Storage]:
+    def _storages(self, files: list[Path], topics: list[BagTopic]) -> list[Storage]:
+        packed = [file for file in files if file.suffix == ".zstd"]
+        known = bool(topics) and all(topic.type in self._default.fielddefs for topic in topics)
+        if packed:
+            self._scratch = Scratch(packed)
         found: list[Storage] = []
         for file in files:
-            plain = file
-            if file.suffix == ".zstd":
-                self._scratch = self._scratch or tempfile.TemporaryDirectory(prefix="parrot-bag-")
-                plain = Path(self._scratch.name, file.stem)
-                if why := _decompress(file, plain):
-                    self.notes.append(f"{file.name}: {why}; only what comes before is used")
+            last = bool(found) and file == files[-1]
             try:
-                found.append(McapFile(plain) if plain.suffix == ".mcap" else SqliteFile(plain))
-            except (DatasetError, ValueError, struct.error) as error:
-                # The last file may have been begun and not filled when the recorder was killed.
-                if found and file == files[-1]:
-                    self.notes.append(f"{file.name} cannot be read and is left out: {error}")
-                    continue
-                raise DatasetError(str(error) if str(plain) in str(error) else f"{file}: {error}") from None
+                if self._scratch and file.suffix == ".zstd":
+                    found.append(PackedFile(file, self._scratch, self.notes, known, last))
+                else:
+                    found.append(open_file(file, file))
+            except DatasetError as error:
+                if not last:
+                    raise
+                # It may have been begun and not filled when the recorder was killed.
+                self.notes.append(f"{file.name} cannot be read and is left out: {error}")
         return found
 
     def _store(self, topic: str) -> Typestore:
@@ -253,21 +255,6 @@ def _digest(files: list[Path]) -> str:
             file.seek(max(size - _SAMPLE, 0))
             digest.update(file.read())
     return digest.hexdigest()
-
-
-def _decompress(source: Path, target: Path) -> str | None:
-    """Writes what a .zstd file holds, as far as it is whole; what is wrong with it."""
-    with open(source, "rb") as packed, open(target, "wb") as plain:
-        machine = zstd.ZstdDecompressor()
-        while data := packed.read(_BLOCK):
-            try:
-                plain.write(machine.decompress(data))
-                while machine.eof and machine.unused_data:
-                    data, machine = machine.unused_data, zstd.ZstdDecompressor()
-                    plain.write(machine.decompress(data))
-            except zstd.ZstdError as error:
-                return f"is damaged ({error})"
-        return None if machine.eof else "is cut off"
 
 
 def _names(store: Typestore, kind: str, or_of: Typestore | None = None) -> list[str]:

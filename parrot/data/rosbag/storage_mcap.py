@@ -7,7 +7,6 @@ a view of the file, so that pictures that nobody asks for are never read.
 
 from __future__ import annotations
 
-import mmap
 import os
 import struct
 import zlib
@@ -33,7 +32,9 @@ from parrot.data.rosbag.mcap import (
     METADATA_INDEX,
     SCHEMA,
 )
+from parrot.data.rosbag.pages import Growing, Mapped, Pages
 from parrot.data.rosbag.storage import BagTopic, Buffer, Damage, Need
+from parrot.data.rosbag.unpacking import Unpacking
 from parrot.errors import DatasetError
 
 __all__ = ["McapFile"]
@@ -64,12 +65,16 @@ _U16, _U32, _U64 = struct.Struct("<H"), struct.Struct("<I"), struct.Struct("<Q")
 class McapFile:
     """One MCAP file.
 
+    Args:
+        path: The file.
+        growing: What still fills it; its topics are then known as its messages are read, not before.
+
     Raises:
         DatasetError: it is no MCAP file of ROS 2.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, growing: Unpacking | None = None) -> None:
+        self.path, self._growing = path, growing
         self.topics: dict[int, BagTopic] = {}
         """Channel -> its topic."""
         self.custom: dict[str, str] = {}
@@ -78,12 +83,17 @@ class McapFile:
         """Where and why reading ended before the end of the file."""
         self._at = 0  # where what is being read begins
         self._schemas: dict[int, tuple[str, str, str]] = {}
+        self._nameless = False  # whether a channel came without its schema
+        if growing:
+            growing.wait(len(MAGIC))
         with open(path, "rb") as file:
             head = file.read(len(MAGIC))
             file.seek(0, os.SEEK_END)
             self.size = file.tell()
         if head != MAGIC:
             raise DatasetError(f"{path}: is no MCAP file (or was cut off within its first bytes); restore it")
+        if growing:
+            return
         try:
             found = self._read_summary()
         except _UNREADABLE:  # what it says stands in the file's body, too
@@ -100,7 +110,7 @@ class McapFile:
             yield name, time, data if need(name) else b""
 
     def _read_summary(self) -> bool:
-        """Reads the channels from the end of the file; whether there are any."""
+        """Reads the channels from the end of the file; whether there are any, with their schemas."""
         with open(self.path, "rb") as file:
             if self.size < len(MAGIC) + FOOTER_BYTES:
                 return False
@@ -117,7 +127,8 @@ class McapFile:
                     offset, length = _U64.unpack_from(body)[0], _U64.unpack_from(body, 8)[0]
                     file.seek(offset + HEAD.size)
                     self._learn(METADATA, memoryview(file.read(max(length - HEAD.size, 0))))
-        return bool(self.topics)
+        # Writers need not repeat there what stands in the body: channels, schemas, both or neither.
+        return bool(self.topics) and not self._nameless
 
     def _learn(self, kind: int, body: Buffer) -> None:
         """Takes in a schema, a channel or rosbag2's metadata."""
@@ -131,6 +142,7 @@ class McapFile:
             topic, at = _string(body, 4)
             serialisation = _string(body, at)[0]
             kind_name, encoding, text = self._schemas.get(schema, ("unknown", "", ""))
+            self._nameless |= schema > 0 and schema not in self._schemas
             self.topics[number] = BagTopic(topic, kind_name, serialisation, encoding, text)
         elif kind == METADATA:
             name, at = _string(body, 0)
@@ -167,24 +179,25 @@ class McapFile:
     def _blocks(self) -> Iterator[memoryview]:
         """The records of the data section: of each chunk together, of what stands outside of chunks one by one."""
         self.damage = None
-        with open(self.path, "rb") as file:
-            pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        data, at = memoryview(pages)[: self.size], len(MAGIC)
+        pages: Pages = Mapped(self.path) if self._growing is None else Growing(self._growing)
+        at = len(MAGIC)
         waiting: deque[tuple[int, Future[memoryview]]] = deque()
         with ThreadPoolExecutor(2) as pool:
             try:
                 while self.damage is None:
-                    kind, length = HEAD.unpack_from(data, at) if at + HEAD.size <= self.size else (0, LARGEST)
+                    head = pages.view(at, at + HEAD.size)
+                    kind, length = (0, LARGEST) if head is None else HEAD.unpack(head)
                     end = at + HEAD.size + length
-                    if length >= LARGEST or end > self.size:
+                    found = pages.view(at, end) if length < LARGEST else None
+                    if found is None:
                         self.damage = Damage(self.path, at, "ends within a record")
                     elif kind == 0 or LAST_KIND < kind < OWN_KIND:
                         self.damage = Damage(self.path, at, f"has a record of the unknown kind {kind}")
                     elif kind == CHUNK:
-                        waiting.append((at, pool.submit(_chunk, data[at + HEAD.size : end])))
+                        waiting.append((at, pool.submit(_chunk, found[HEAD.size :])))
                     elif kind in (SCHEMA, CHANNEL, MESSAGE, METADATA):
                         whole: Future[memoryview] = Future()
-                        whole.set_result(data[at:end])
+                        whole.set_result(found)
                         waiting.append((at, whole))
                     at = end
                     ended = kind == FOOTER or self.damage is not None
@@ -192,13 +205,14 @@ class McapFile:
                         begin, block = waiting.popleft()
                         self._at = begin
                         yield _result(begin, block)
-                        _forget(pages, begin, waiting[0][0] if waiting else begin)
+                        pages.forget(begin, waiting[0][0] if waiting else begin)
                     if ended:
                         break
             except _DamagedChunkError as error:
                 self.damage = Damage(self.path, error.at, f"has a damaged chunk ({error})")
             finally:
                 pool.shutdown(cancel_futures=True)
+                pages.close()
 
 
 class _DamagedChunkError(Exception):
@@ -214,13 +228,6 @@ def _result(at: int, block: Future[memoryview]) -> memoryview:
         raise _DamagedChunkError(at, str(error)) from error
 
 
-def _forget(pages: mmap.mmap, begin: int, end: int) -> None:
-    """Gives back the memory of what was read; it stays in the system's cache of files."""
-    begin -= begin % mmap.PAGESIZE
-    if (length := end - end % mmap.PAGESIZE - begin) > 0:
-        pages.madvise(mmap.MADV_DONTNEED, begin, length)
-
-
 def _chunk(data: memoryview) -> memoryview:
     """The records of a chunk, decompressed and checked.
 
@@ -230,7 +237,9 @@ def _chunk(data: memoryview) -> memoryview:
     _, _, size, crc = _CHUNK.unpack_from(data)
     compression, begin = _string(data, _CHUNK.size)
     packed = data[begin + 8 : begin + 8 + _U64.unpack_from(data, begin)[0]]
-    if compression == "zstd":
+    if not len(packed):
+        records = packed  # not even an empty frame
+    elif compression == "zstd":
         records = memoryview(zstd.decompress(packed))
     elif compression == "lz4":
         records = memoryview(lz4.frame.decompress(packed))

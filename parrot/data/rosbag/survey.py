@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 from array import array
 from collections import Counter
@@ -14,16 +15,15 @@ from numpy.typing import NDArray
 from parrot.data.rosbag.mapping import Mapping
 from parrot.data.rosbag.reader import Bag
 from parrot.data.rosbag.storage import ALL, Buffer
+from parrot.data.rosbag.verdicts import MARKERS
 from parrot.errors import ConfigError, DatasetError
-from parrot.spaces import ACTION_DIM, OUTCOME_NAMES
+from parrot.spaces import ACTION_DIM, ACTION_NAMES, OUTCOME_NAMES
 
 __all__ = ["DAMAGED", "Survey", "Track", "check_topics", "survey"]
 
 IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 VECTOR_TYPES = ("sensor_msgs/msg/JointState", "std_msgs/msg/Float32MultiArray", "std_msgs/msg/Float64MultiArray")
 MARKER_TYPE = "std_msgs/msg/String"
-MARKERS = ("start", "success", "failure", "discard")
-"""What a marker may say."""
 
 LARGEST = 1e30
 """No number of an action or outcome is as large as this."""
@@ -78,6 +78,21 @@ class Survey:
     """Places (`Track.order` of the last message before) where a damaged file ends."""
     broken: Counter[str]
     """By topic: messages that could not be read."""
+    mapping: Mapping
+    """What its topics mean, with nothing left open."""
+    asked: str = ""
+    """Topic of the actions that were asked for, where there are those that were executed, too."""
+    episode: Track = field(default_factory=Track)
+    """What is said of each episode before it begins (list of str)."""
+
+    def task_before(self, image: int) -> str | None:
+        """The task that was named last before the image at this place in its track; None if none was."""
+        before = np.flatnonzero(self.episode.receive <= self.image.receive[image])
+        try:
+            task = json.loads(self.episode.values[before[-1]])["task"]
+        except (IndexError, ValueError, TypeError, KeyError):
+            return None
+        return task if isinstance(task, str) and task.isprintable() else None
 
 
 def check_topics(bag: Bag, mapping: Mapping, sources: tuple[str, ...] = ()) -> None:
@@ -92,20 +107,24 @@ def check_topics(bag: Bag, mapping: Mapping, sources: tuple[str, ...] = ()) -> N
         ConfigError: one is not; the message lists the topics that are.
     """
     needed: dict[str, tuple[str, tuple[str, ...]]] = {"image": (mapping.topics.image, IMAGE_TYPES)}
+    names, by = mapping.topics, mapping.episodes.by
     if mapping.recorded:
-        needed["action"] = (mapping.topics.action, VECTOR_TYPES)
-    if mapping.episodes.by == "outcome" or mapping.success == "outcome":
-        needed["outcome"] = (mapping.topics.outcome, VECTOR_TYPES[:1])
-    if mapping.episodes.by == "markers":
-        needed["marker"] = (mapping.topics.marker, (MARKER_TYPE,))
+        executed = bag.topics.get(names.executed)
+        known = executed is not None and executed.type in VECTOR_TYPES
+        needed["action"] = (names.executed if known else names.action, VECTOR_TYPES)
+    marker = names.marker if names.marker in bag.topics or names.episode not in bag.topics else names.episode
+    by = by or ("markers" if marker in bag.topics and names.outcome not in bag.topics else "outcome")
+    if by == "outcome" or mapping.success == "outcome":
+        needed["outcome"] = (names.outcome, VECTOR_TYPES[:1])
+    if by == "markers":
+        needed["marker"] = (marker, (MARKER_TYPE,))
     derived = [(f"action (from: {mapping.action['from']})", (topic, ())) for topic in sources]
     there = ", ".join(f"{t.name} ({t.type})" for t in sorted(bag.topics.values(), key=lambda t: t.name)) or "none"
     for what, (topic, types) in [*needed.items(), *derived]:
         found = bag.topics.get(topic)
         if found is None:
-            hint = (
-                "; say episodes: {by: markers}, gaps or length for a bag without outcomes" if what == "outcome" else ""
-            )
+            hint = "; say episodes: {by: gaps}, or length, for a bag without outcomes and markers"
+            hint = hint if what == "outcome" else ""
             raise ConfigError(
                 f"{bag.path}: {what} is mapped to {topic}, which is not there; its topics are {there}{hint}"
             )
@@ -125,8 +144,9 @@ def survey(bag: Bag, mapping: Mapping, sources: tuple[str, ...] = ()) -> Survey:
         sources: Topics that actions are derived from.
     """
     topics, names = set(bag.topics), mapping.topics
-    kinds: dict[str, tuple[str, ...]] = {names.outcome: VECTOR_TYPES[:1], names.marker: (MARKER_TYPE,)}
-    kinds |= {names.action: VECTOR_TYPES} if mapping.recorded else {}
+    texts = (names.marker, names.episode)
+    kinds: dict[str, tuple[str, ...]] = {names.outcome: VECTOR_TYPES[:1], **dict.fromkeys(texts, (MARKER_TYPE,))}
+    kinds |= dict.fromkeys((names.action, names.executed), VECTOR_TYPES) if mapping.recorded else {}
     used = {topic for topic, types in kinds.items() if topic in topics and bag.topics[topic].type in types}
     columns = {topic: tuple(array("q") for _ in range(4)) for topic in topics}
     values: dict[str, list[Any]] = {topic: [] for topic in used}
@@ -158,10 +178,17 @@ def survey(bag: Bag, mapping: Mapping, sources: tuple[str, ...] = ()) -> Survey:
     for topic in used:
         found = values[topic]
         width = len(OUTCOME_NAMES) if topic == names.outcome else ACTION_DIM
-        tracks[topic].values = found if topic == names.marker else np.array(found, np.float64).reshape(-1, width)
-    nothing = Track()
-    action, outcome, marker = (tracks[t] if t in used else nothing for t in (names.action, names.outcome, names.marker))
-    return Survey(tracks, tracks[names.image], action, outcome, marker, tears, broken)
+        tracks[topic].values = found if topic in texts else np.array(found, np.float64).reshape(-1, width)
+    tell = {topic: tracks[topic] for topic in used}
+    outcome, marker, episode = (tell.get(name, Track()) for name in (names.outcome, names.marker, names.episode))
+    if not len(marker) and any(word in MARKERS for word in episode.values or ()):
+        marker = episode
+    executed = mapping.recorded and len(tell.get(names.executed, ())) > 0
+    fitted = mapping.fitted(len(outcome) > 0, any(word in MARKERS for word in marker.values or ()), executed)
+    action = tell.get(fitted.topics.action, Track()) if mapping.recorded else Track()
+    asked = names.action if executed and names.action != names.executed and len(tell.get(names.action, ())) else ""
+    broken.pop(asked, None)
+    return Survey(tracks, tracks[names.image], action, outcome, marker, tears, broken, fitted, asked, episode)
 
 
 def _stamp(data: Buffer, at: int) -> int | None:
@@ -176,8 +203,10 @@ def _stamp(data: Buffer, at: int) -> int | None:
 
 def _value(bag: Bag, topic: str, data: Buffer, mapping: Mapping, broken: Counter[str]) -> Any:
     """What the message says; of a damaged one nothing that could be taken for something."""
-    marker, outcome = topic == mapping.topics.marker, topic == mapping.topics.outcome
-    names = OUTCOME_NAMES if outcome else () if marker else mapping.action_names
+    marker = topic in (mapping.topics.marker, mapping.topics.episode)
+    outcome = topic == mapping.topics.outcome
+    executed = topic == mapping.topics.executed
+    names = OUTCOME_NAMES if outcome else () if marker else ACTION_NAMES if executed else mapping.action_names
     try:
         message = bag.deserialise(topic, data)
         if marker:

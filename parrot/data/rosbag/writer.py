@@ -6,8 +6,10 @@ under way is complete up to its last synced episode at any moment; `recover` ent
 
 from __future__ import annotations
 
+import fcntl
+import itertools
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
@@ -20,7 +22,7 @@ from parrot.data.rosbag.repair import Contents, complete
 from parrot.durable import disk_errors, sync_folder, write_text
 from parrot.errors import DatasetError, RunError
 
-__all__ = ["BagWriter", "free_path", "recover"]
+__all__ = ["BagWriter", "free_path", "recover", "recover_all"]
 
 BAG_VERSION: Literal[8] = 8
 """Of metadata.yaml: what ROS 2 Iron wrote, and what all later ones read."""
@@ -46,8 +48,13 @@ QOS = """\
 
 def free_path(path: Path) -> Path:
     """The path itself if nothing is there, else the first of `PATH_2`, `PATH_3`, … that is free."""
-    candidates = (path.with_name(f"{path.name}_{n}") for n in range(2, 1_000_000))
-    return path if not path.exists() else next(p for p in candidates if not p.exists())
+    return next(p for p in _numbered(path) if not p.exists())
+
+
+def _numbered(path: Path) -> Iterator[Path]:
+    """Gives PATH, PATH_2, PATH_3 and so on."""
+    yield path
+    yield from (path.with_name(f"{path.name}_{n}") for n in itertools.count(2))
 
 
 class BagWriter:
@@ -186,14 +193,36 @@ def recover(path: Path) -> bool:
     """Completes a bag whose recorder was killed; whether there was anything to do.
 
     Raises:
-        RunError: the disk is full or the folder cannot be written.
+        RunError: it is still being recorded, the disk is full, or the folder cannot be written.
     """
     metadata = path / "metadata.yaml"
     entered = _read(metadata)["relative_file_paths"] if metadata.is_file() else []
     torn = [file for file in sorted(path.glob("*.mcap"), key=_number) if file.name not in entered]
+    if any(_in_use(file) for file in torn):
+        raise RunError(f"{path}: is being recorded; end its recorder first")
     with disk_errors(path):
         done = [_enter(file, check=True) for file in torn]
     return any(done)
+
+
+def recover_all(path: Path) -> list[Path]:
+    """Completes those of PATH, PATH_2, PATH_3 and so on whose recorders were killed; which ones that were.
+
+    Raises:
+        RunError: the disk is full or a folder cannot be written.
+    """
+    found = list(itertools.takewhile(Path.is_dir, _numbered(path)))
+    return [bag for bag in found if not any(map(_in_use, bag.glob("*.mcap"))) and recover(bag)]
+
+
+def _in_use(file: Path) -> bool:
+    """Whether a recorder is writing it."""
+    with open(file, "rb") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def _number(file: Path) -> tuple[int, str]:

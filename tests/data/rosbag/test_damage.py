@@ -30,6 +30,7 @@ def episodes_of(path, mapping):
     with Bag(path) as bag:
         check_topics(bag, mapping)
         known = survey(bag, mapping)
+        mapping = known.mapping
         made = candidates(known, mapping, 10.0)
         for number, filled in fill(bag, known, mapping, made, clock_cuts(known, mapping), None, Counter()):
             for steps, why in cut(made[number], mapping, 10.0):
@@ -137,9 +138,10 @@ def test_wrong_bytes_anywhere_are_no_crash(tmp_path, storage):
             with Bag(bag) as opened:
                 check_topics(opened, LOOP)
                 known = survey(opened, LOOP)
-                made = candidates(known, LOOP, 10.0)
-                for number, _ in fill(opened, known, LOOP, made, clock_cuts(known, LOOP), None, Counter()):
-                    cut(made[number], LOOP, 10.0)
+                fitted = known.mapping
+                made = candidates(known, fitted, 10.0)
+                for number, _ in fill(opened, known, fitted, made, clock_cuts(known, fitted), None, Counter()):
+                    cut(made[number], fitted, 10.0)
             readable += 1
         except (DatasetError, ConfigError) as error:
             line = str(error)

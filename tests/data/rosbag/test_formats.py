@@ -11,11 +11,15 @@ import zlib
 import lz4.frame
 import numpy as np
 import pytest
+from backports import zstd
 from bag_makers import ABOUT, START, Lab, loop_episodes, number_of
 
 from parrot.data.rosbag import mcap
 from parrot.data.rosbag.reader import Bag
 from parrot.errors import ConfigError, DatasetError
+
+ATTACHMENT = 9
+"""Kind of an MCAP record that rosbag2 does not write."""
 
 DISTRIBUTIONS = ("ros2_humble", "ros2_iron", "ros2_jazzy", "ros2_kilted", "ros2_lyrical", "latest")
 STORAGES = [("mcap", "none"), ("mcap", "storage"), ("mcap", "message"), ("mcap", "file"),
@@ -146,34 +150,109 @@ def test_a_half_written_sqlite_file_says_how_to_repair_it(tmp_path):
         Bag(bag)
 
 
-def rewritten(file, how):
-    """The MCAP file as another recorder would have written it: with lz4 and checksums, or without chunks or index."""
-    data, at, parts = file.read_bytes(), 8, [file.read_bytes()[:8]]
-    while (kind := data[at]) != mcap.FOOTER:
+def zstd_stream(records: bytes) -> bytes:
+    """Packed by a writer that does not say beforehand how much comes."""
+    machine = zstd.ZstdCompressor()
+    return machine.compress(records) + machine.flush()
+
+
+PACKERS = {"lz4": lz4.frame.compress, "zstd": zstd_stream, "": bytes}
+
+
+def chunk(records: bytes, compression: str, times: bytes = bytes(16), packed: bytes | None = None) -> bytes:
+    packed = PACKERS[compression](records) if packed is None else packed
+    head = times + struct.pack("<QI", len(records), zlib.crc32(records))
+    return mcap.record(mcap.CHUNK, head + mcap.string(compression) + struct.pack("<Q", len(packed)) + packed)
+
+
+def records_of(data: bytes):
+    """Kind and contents of each record of a file."""
+    at = 8
+    while at < len(data) - 8:
         body = data[at + 9 : at + 9 + int.from_bytes(data[at + 1 : at + 9], "little")]
+        yield data[at], body
         at += 9 + len(body)
+
+
+def rewritten(file, how, repeat=()):
+    """The MCAP file as another recorder would have written it, without the index that its summary holds.
+
+    `how`: lz4, zstd or "" for chunks compressed like that, with checksums; unchunked. `repeat`: kinds of records that
+    stand in the summary, too.
+    """
+    data, repeated = file.read_bytes(), []
+    parts = [data[:8]]
+    attachment = struct.pack("<QQ", 1, 1) + mcap.string("a") + mcap.string("text/plain") + struct.pack("<Q", 1) + b"x"
+    for kind, body in records_of(data):
         if kind == mcap.HEADER:
-            parts.append(mcap.record(kind, body))
+            parts += [mcap.record(kind, body), mcap.record(ATTACHMENT, attachment + struct.pack("<I", 0))]
         elif kind == mcap.CHUNK:
             records = body[40:]  # after times, size, checksum, no compression, size
-            packed = lz4.frame.compress(records)
-            head = body[:16] + struct.pack("<QI", len(records), zlib.crc32(records))
-            chunk = head + mcap.string("lz4") + struct.pack("<Q", len(packed)) + packed
-            parts.append(records if how == "unchunked" else mcap.record(mcap.CHUNK, chunk))
+            repeated += [mcap.record(k, b) for k, b in records_of(bytes(8) + records + bytes(8)) if k in repeat]
+            parts.append(records if how == "unchunked" else chunk(records, how, body[:16]))
         elif kind == mcap.DATA_END:
             break
-    file.write_bytes(b"".join([*parts, mcap.record(mcap.FOOTER, bytes(20)), data[:8]]))
+    body = b"".join([*parts, mcap.record(mcap.DATA_END, bytes(4))])
+    footer = struct.pack("<QQI", len(body) if repeated else 0, 0, 0)
+    file.write_bytes(b"".join([body, *repeated, mcap.record(mcap.FOOTER, footer), data[:8]]))
 
 
-@pytest.mark.parametrize("how", ["lz4", "unchunked"])
-def test_mcap_without_index_chunks_or_with_lz4(tmp_path, from_bags, how):
+REPEATED = [(), (mcap.CHANNEL,), (mcap.SCHEMA,), (mcap.SCHEMA, mcap.CHANNEL)]
+
+
+@pytest.mark.parametrize("repeat", REPEATED)
+@pytest.mark.parametrize("how", ["lz4", "zstd", "", "unchunked"])
+def test_mcap_as_other_writers_make_it(tmp_path, from_bags, how, repeat):
     lab = Lab()
     truth = loop_episodes(lab, [4, 5])
+    file = lab.write(tmp_path / "bag", about=ABOUT) / "bag.mcap"
+    rewritten(file, how, repeat)
+    dataset, report = from_bags(file, task="tea")
+    check(dataset, truth)
+    assert report.notes == []
+    assert {t.name: t.type for t in report.topics} == lab.kinds
+
+
+@pytest.mark.parametrize("compression", ["lz4", "zstd", ""])
+def test_chunks_with_nothing_in_them_do_no_harm(tmp_path, from_bags, compression):
+    lab = Lab()
+    truth = loop_episodes(lab, [4, 5])
+    file = lab.write(tmp_path / "bag", about=ABOUT) / "bag.mcap"
+    rewritten(file, compression)
+    data = file.read_bytes()
+    begin = 8 + 9 + len(next(records_of(data))[1])
+    file.write_bytes(data[:begin] + chunk(b"", compression) + chunk(b"", compression, packed=b"") + data[begin:])
+    dataset, report = from_bags(file, task="tea")
+    check(dataset, truth)
+    assert report.notes == []
+
+
+@pytest.mark.parametrize("how", ["lz4", "zstd", "unchunked"])
+def test_messages_without_any_bytes_do_no_harm(tmp_path, from_bags, how):
+    """As of std_msgs/Empty by some writers."""
+    lab = Lab()
+    truth = loop_episodes(lab, [4, 5])
+    lab.kinds["/nothing"] = "std_msgs/msg/Empty"
+    lab.rows[:0] = [("/nothing", START, b"")] * 3
     file = lab.write(tmp_path / "bag", about=ABOUT) / "bag.mcap"
     rewritten(file, how)
     dataset, report = from_bags(file, task="tea")
     check(dataset, truth)
+    assert ("/nothing", 3) in [(t.name, t.messages) for t in report.topics]
     assert report.notes == []
+
+
+@pytest.mark.parametrize("topic", ["/camera/image", "/action", "/outcome"])
+@pytest.mark.parametrize(("storage", "compression"), STORAGES)
+def test_an_empty_message_costs_its_episode_and_is_told(tmp_path, from_bags, storage, compression, topic):
+    lab = Lab()
+    truth = loop_episodes(lab, [4, 5, 3])
+    place = [i for i, row in enumerate(lab.rows) if row[0] == topic][6]  # in the second
+    lab.rows[place] = (*lab.rows[place][:2], b"")
+    dataset, report = from_bags(lab.write(tmp_path / "bag", storage, compression, ABOUT))
+    check(dataset, [truth[0], truth[2]])
+    assert sum(report.dropped.values()) == 1
+    assert any(topic in note and "cannot be read" in note for note in report.notes)
 
 
 def test_a_chunk_whose_checksum_does_not_fit_is_not_used(tmp_path, from_bags):

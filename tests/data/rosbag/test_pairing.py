@@ -44,7 +44,7 @@ def test_every_step_has_a_recent_image_and_the_action_that_followed_it(images, a
     acted_at, acted_received, acted_order = shuffled(actions, received[split:], order[split:])
     # Each action tells its own stamp, in ms.
     action = track(acted_at, acted_received, acted_order, np.repeat(acted_at[:, None] // MS, 7, 1).astype(float))
-    survey = Survey({}, picture, action, Track(), Track(), [], Counter())
+    survey = Survey({}, picture, action, Track(), Track(), [], Counter(), MAPPING)
     steps = 0
     for candidate in candidates(survey, MAPPING, HZ):
         begin = candidate.borders[0]
