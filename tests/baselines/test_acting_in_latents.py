@@ -11,7 +11,7 @@ from parrot.baselines.hirl import ConditionalVAE, HIRLConfig
 from parrot.baselines.trajrl import TrajectoryVAE, TrajRLConfig
 from parrot.data.dataset import Dataset
 from parrot.errors import ConfigError, WeightsError
-from parrot.prior.weights import load_decoder, save_prior, shipped_prior
+from parrot.prior.weights import load_decoder, load_model, save_prior, shipped_prior
 from parrot.rl.algorithms import start_of
 from parrot.rl.export import export_policy
 from parrot.rl.finetune import FineTuning
@@ -73,7 +73,7 @@ def config(algo, files, **fields):
 
 
 def test_an_episode_in_open_loop_is_one_latent_and_what_was_decoded_at_its_first_image(files, tmp_path):
-    model = load_decoder.__globals__["load_model"](files["trajrl"], TrajectoryVAE)
+    model = load_model(files["trajrl"], TrajectoryVAE)
     with FineTuning(config("trajrl", files), tmp_path) as tuning:
         run_loop(FirstStepsEnv(), tuning)
         assert tuning.done
