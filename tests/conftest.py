@@ -1,7 +1,10 @@
 """What all tests share: one thread for each process, and a ROS graph that nobody else on the machine hears."""
 
 import os
+import signal
 
+# A shell that starts pytest in the background has it, and all that it starts, ignore Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 # Set before NumPy, PyTorch or rclpy are imported, and inherited by the processes that tests start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")

@@ -52,7 +52,8 @@ class RLNodeConfig:
     start_timeout: Annotated[float, Range(1.0, 3600.0)] = 60.0
     """Seconds to wait for the first image before the node gives up."""
     answer_timeout: Annotated[float, Range(1.0, 3600.0)] = 10.0
-    """Seconds without an image, an action or an outcome before the node gives up and saves the run."""
+    """Seconds without an image, an action or an outcome before the node gives up and saves the run; four times as long
+    until the first step is complete, for the other nodes are still starting then."""
     display_period: Annotated[float, Range(0.05, 60.0)] = 0.5
     """Seconds between two refreshes of the live table."""
 
@@ -183,7 +184,8 @@ class RLNode(GraphNode[RLNodeConfig]):
             GraphError: nothing came for too long.
             RunError: the learner has died, as `FineTuning.tend` says.
         """
-        now, limit = time.monotonic(), self.config.answer_timeout
+        now = time.monotonic()
+        limit = self.config.answer_timeout * (1 if self.health.counts["steps"] else 4)
         self.tuning.tend()
         if now < self.paused_until:  # somebody sets the table in front of the arm, say
             self.born = self.heard_at = self.progress_at = now

@@ -27,7 +27,7 @@ def read(bag: Path) -> list[tuple[str, object]]:
 
 
 def episodes(bag: Path) -> list[tuple[bool, int, int]]:
-    """For each episode in the bag: success, its steps, and how many of them have image, action and outcome."""
+    """Success, steps, and steps with image and action, of each episode of which the bag has every outcome."""
     stamps: dict[str, set[int]] = {topic: set() for topic in ("/camera/image", "/action")}
     outcomes: dict[int, list[float]] = {}
     for topic, message in read(bag):
@@ -37,11 +37,12 @@ def episodes(bag: Path) -> list[tuple[bool, int, int]]:
                 outcomes[stamp] = message.position
             else:
                 stamps[topic].add(stamp)
-    found, steps, whole = [], 0, 0
-    for stamp, (_, success, terminated, truncated, _) in outcomes.items():
+    found, steps, whole, known_from_start = [], 0, 0, True
+    for stamp, (_, success, terminated, truncated, step) in outcomes.items():
+        known_from_start &= step == steps
         steps += 1
         whole += all(stamp in known for known in stamps.values())
         if terminated or truncated:
-            found.append((bool(success), steps, whole))
-            steps = whole = 0
+            found += [(bool(success), steps, whole)] if known_from_start else []
+            steps, whole, known_from_start = 0, 0, True
     return found
