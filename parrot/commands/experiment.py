@@ -110,7 +110,7 @@ def time_to(
 
     from parrot.experiments.time_to import Goal, medians, time_to
     from parrot.rl.display import line, table
-    from parrot.rl.finetune import Status
+    from parrot.rl.status import Status
 
     torch.set_num_threads(1)
     console = Console()

@@ -56,7 +56,7 @@ def train(
     from rich.live import Live
 
     from parrot.rl.display import line, table
-    from parrot.rl.finetune import Status
+    from parrot.rl.status import Status
     from parrot.rl.loop import fine_tune
     from parrot.rl.settings import FineTuneConfig, sac_config
 

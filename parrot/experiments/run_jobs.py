@@ -12,10 +12,10 @@ from typing import Any, ClassVar
 from parrot.experiments.budgets import Budget
 from parrot.experiments.data_jobs import Mix, Train
 from parrot.experiments.jobs import Job, Place, Tell
-from parrot.rl.finetune import Status
 from parrot.rl.loop import fine_tune
 from parrot.rl.run_folder import EpisodeRow
 from parrot.rl.settings import FineTuneConfig, sac_config
+from parrot.rl.status import Status
 from parrot.spaces import EPISODE_STEPS
 
 __all__ = ["MODELS", "Run", "points"]

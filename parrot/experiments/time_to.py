@@ -16,9 +16,9 @@ from typing import Any
 import psutil
 
 from parrot.results import write_results
-from parrot.rl.finetune import WINDOW, Status
 from parrot.rl.loop import fine_tune
 from parrot.rl.settings import FineTuneConfig
+from parrot.rl.status import WINDOW, Status
 
 __all__ = ["Goal", "Others", "medians", "time_to"]
 

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.live import Live
 
 from parrot.rl.display import line, table
-from parrot.rl.finetune import Status
+from parrot.rl.status import Status
 
 __all__ = ["LiveTable"]
 

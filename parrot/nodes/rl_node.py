@@ -167,8 +167,7 @@ class RLNode(GraphNode[RLNodeConfig]):
         if outcome.step == 0:
             if self.tuning.steps:
                 self.warn(f"an episode's end was not heard; its {self.tuning.steps} steps are not counted")
-            self.tuning.begin()
-            self.partial = False
+            self.partial = not self.tuning.begin()
         elif not self.partial and outcome.step != self.tuning.steps:
             self.partial = True
             self.warn(f"step {outcome.step} came after {self.tuning.steps} of its episode, which is not counted")

@@ -6,7 +6,7 @@ import math
 
 from rich.table import Table
 
-from parrot.rl.finetune import Status
+from parrot.rl.status import Status
 
 __all__ = ["line", "table"]
 

@@ -18,12 +18,12 @@ from parrot.provenance import provenance
 from parrot.rl.algorithms import Start, start_of, weights_of
 from parrot.rl.checkpoint import WEIGHTS, load_checkpoint
 from parrot.rl.embodiment import embodiment_of
-from parrot.rl.finetune import WINDOW
 from parrot.rl.learner import acting
 from parrot.rl.policy import Network, Policy, PolicyCard, Success, load_policy, parts_of, save_policy
 from parrot.rl.run_folder import EpisodeRow, read_rows
 from parrot.rl.sealed import file_digest
 from parrot.rl.settings import FineTuneConfig
+from parrot.rl.status import WINDOW
 
 __all__ = ["export_policy"]
 

@@ -8,7 +8,7 @@ If asked to, it probes the policy now and then in between: `probe`, episodes lik
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,44 +29,10 @@ from parrot.rl.run_folder import EpisodeRow, RunFolder
 from parrot.rl.sac import Actor
 from parrot.rl.settings import FineTuneConfig
 from parrot.rl.shared import SharedBlock
+from parrot.rl.status import WINDOW, Status
 from parrot.spaces import Outcome, check_action, check_image
 
-__all__ = ["FineTuning", "Status"]
-
-WINDOW = 50
-"""Episodes over which the success rate is reported."""
-
-
-@dataclass(frozen=True)
-class Status:
-    """Where a run stands, for the live table."""
-
-    phase: str
-    """`before`, `train`, `probe`, `after` or `done`."""
-    episode: int
-    """Episodes finished in this phase."""
-    episodes: int
-    """Most episodes that this phase may have."""
-    success: float
-    """Success over the last 50 episodes of this phase; NaN before the first."""
-    success_before: float
-    """Success before learning; NaN before the first episode."""
-    env_steps: int
-    """Environment steps so far."""
-    steps_per_second: float
-    """Environment steps each second, of late."""
-    updates: int
-    """Gradient updates so far."""
-    updates_per_second: float
-    """Gradient updates each second, of late."""
-    seconds: float
-    """Wall-clock time of the run so far."""
-    seconds_left: float
-    """Most that is left of the budget, the evaluation at the end included."""
-    successes: int
-    """Successful episodes in the replay."""
-    losses: dict[str, float] = field(default_factory=dict)
-    """The learner's latest figures."""
+__all__ = ["FineTuning"]
 
 
 class FineTuning:
@@ -188,11 +154,19 @@ class FineTuning:
         """Steps of the unfinished episode whose outcome is known."""
         return len(self._rewards)
 
-    def begin(self) -> None:
-        """The step that was acted on last is an episode's first: forgets what there is of one before."""
+    def begin(self) -> bool:
+        """The step that was acted on last is an episode's first: forgets what there is of one before.
+
+        Returns:
+            Whether the episode can be learnt from: not in open loop, where that step was acted on by the old plan.
+        """
+        if self._open_loop and len(self._latents) > 1:
+            self.discard()
+            return False
         del self._images[:-1], self._latents[:-1]
         self._actions.clear()
         self._rewards.clear()
+        return True
 
     def discard(self) -> None:
         """Forgets the unfinished episode, e.g. after the world was reset from outside."""

@@ -11,9 +11,10 @@ import numpy as np
 from parrot.prior.base import ActionDecoder
 from parrot.prior.weights import load_decoder
 from parrot.rl.algorithms import algorithm, weights_of
-from parrot.rl.finetune import FineTuning, Status
+from parrot.rl.finetune import FineTuning
 from parrot.rl.policy import Policy
 from parrot.rl.settings import FineTuneConfig
+from parrot.rl.status import Status
 from parrot.rl.trials import Trial, TrialFolder
 from parrot.rl.wrapper import LatentActionWrapper
 from parrot.sim.env import ManipulationEnv

@@ -105,6 +105,18 @@ def test_a_stopped_run_in_open_loop_goes_on_with_one_transition_for_each_episode
     assert len(after) == 5
 
 
+def test_an_episode_whose_first_step_was_of_the_plan_before_is_not_learnt_from(files, tmp_path):
+    image = np.zeros(IMAGE_SHAPE, np.uint8)
+    with FineTuning(config("trajrl", files), tmp_path) as tuning:
+        first = tuning.act(image)
+        tuning.observe(Outcome(0.0, False, False, False, 0), first)
+        tuning.act(image)  # the end of that episode was lost: this is another one's first image
+        assert not tuning.begin()
+        assert tuning.steps == 0
+        tuning.act(image)
+        assert tuning.begin()  # a plan of its own
+
+
 def _stop_at(status, episode):
     if (status.phase, status.episode) == ("train", episode):
         raise KeyboardInterrupt
