@@ -56,9 +56,9 @@ def train(
     from rich.live import Live
 
     from parrot.rl.display import line, table
-    from parrot.rl.status import Status
     from parrot.rl.loop import fine_tune
     from parrot.rl.settings import FineTuneConfig, sac_config
+    from parrot.rl.status import Status
 
     torch.set_num_threads(1)
     config = FineTuneConfig(

@@ -19,7 +19,7 @@ from parrot.rl.loop import run_loop
 from parrot.rl.policy import load_policy
 from parrot.rl.replay import Replay
 from parrot.rl.settings import FineTuneConfig, sac_config
-from parrot.spaces import ACTION_DIM, IMAGE_SHAPE
+from parrot.spaces import ACTION_DIM, IMAGE_SHAPE, Outcome
 
 CHANGES = (
     "batch_size=8", "features=16", "hidden=[16, 16]", "critics=2", "start_steps=10", "start_successes=0", "shift=1",
