@@ -5,13 +5,15 @@
 # Real time: with these numbers 14 minutes of demonstrations, 30 of fine-tuning, a few of the rest.
 #
 #   examples/full_circle.sh                        # into runs/full_circle
+#   INIT= STEPS=2000 examples/full_circle.sh       # a prior of these demonstrations alone
 #   DEMONSTRATIONS=5 STEPS=50 MINUTES=1 TRIALS=2 examples/full_circle.sh runs/quick
 set -euo pipefail
 
 out=${1:-runs/full_circle}
 task=${TASK:-grasp_can}
 demonstrations=${DEMONSTRATIONS:-200}
-steps=${STEPS:-2000}
+steps=${STEPS:-500}
+init=${INIT-models/prior.safetensors}
 minutes=${MINUTES:-30}
 trials=${TRIALS:-20}
 cd "$(dirname "$0")/.."
@@ -28,8 +30,9 @@ fi
 step "turn the bag into a dataset"
 parrot data from-bags "$out/bag" --out "$out/demonstrations"
 
-step "train a prior: $steps gradient steps"
-parrot prior train "$out/demonstrations" --steps "$steps" --threads 1 --out "$out/prior"
+step "train a prior: $steps gradient steps from ${init:-random weights}"
+start=(${init:+--init "$init" --allow robot --lr 0.0003})
+parrot prior train "$out/demonstrations" ${start[@]+"${start[@]}"} --steps "$steps" --threads 1 --out "$out/prior"
 
 step "fine-tune $task on the arm for $minutes minutes"
 parrot launch real_finetune.launch.py robot:=emulated "task:=$task" "prior:=$out/prior/prior.safetensors" \

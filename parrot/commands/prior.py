@@ -51,7 +51,8 @@ def train(
         weights: One number for each dataset: how often a step of it is drawn beside those of the others; default:
             every step is equally likely.
         convert: Rescale the actions of datasets with another action scale to the scale of the first.
-        allow: What the datasets may differ in although it changes what an image or an action means.
+        allow: What the datasets may differ in although it changes what an image or an action means; with `robot`, the
+            prior of `--init` may be of another one.
         out: Folder of the training; prior.safetensors in it is usable at any time. Default: runs/prior, or runs/KIND.
         kind: What to train: flow, the behavioral prior, or what a comparison starts from (docs/baselines.md).
         preset: fast, for two CPU cores, or paper, for the paper's architecture and schedule.

@@ -25,7 +25,13 @@ def start_model(config: TrainConfig, sources: Sources, groups: Sequence[NDArray[
         WeightsError: the one to start from is missing, foreign or of another architecture.
     """
     if config.init:
-        prior = load_model(config.init, Model, str(sources.dataset.manifest.robot))  # type: ignore[type-abstract]
+        prior = load_model(config.init, Model)  # type: ignore[type-abstract]
+        robot = str(sources.dataset.manifest.robot)
+        if prior.card.get("robot", robot) != robot and "robot" not in sources.mix.allow:
+            raise WeightsError(
+                f"{config.init}: trained on robot {prior.card['robot']!r}, the dataset is of {robot!r}; give --allow "
+                "robot if an action means much the same on both and their cameras see much the same"
+            )
         if prior.config != config.model:
             raise WeightsError(
                 f"{config.init}: a prior of another architecture, {prior.config}; "

@@ -14,11 +14,11 @@ from prior_blobs import SMALL, scenes, write_dataset
 from parrot.data.dataset import Dataset
 from parrot.errors import DatasetError, RunError, WeightsError
 from parrot.prior import batches as batches_module
-from parrot.prior import load_prior, train
+from parrot.prior import load_prior, save_prior, train
 from parrot.prior.batches import Batches, dequantise, split_episodes
 from parrot.prior.checkpoint import read_position
 from parrot.prior.epochs import Epochs
-from parrot.prior.sources import Sources
+from parrot.prior.sources import Mix, Sources
 from parrot.prior.train import Trainer, learning_rate
 
 
@@ -71,6 +71,20 @@ def test_the_folder_holds_a_usable_prior_with_its_card(dataset, tmp_path):
     assert loaded.card["episodes"] == 30
     assert "toy-arm" in (tmp_path / "prior.md").read_text()
     assert list(tmp_path.glob("events.out.tfevents*"))
+
+
+def test_a_prior_of_another_robot_is_a_start_only_if_that_is_allowed(dataset, tmp_path):
+    prior = Trainer(dataset, SMALL, tmp_path / "first", device="cpu").run()
+    prior.card = {**prior.card, "robot": "another-arm"}
+    path = tmp_path / "another.safetensors"
+    save_prior(prior, path)
+    config = replace(SMALL, init=str(path))
+    with pytest.raises(WeightsError, match="trained on robot 'another-arm', the dataset is of 'toy-arm'; give --allow"):
+        Trainer(dataset, config, tmp_path / "second", device="cpu")
+    trainer = Trainer(Sources(dataset, Mix(allow=("robot",))), config, tmp_path / "third", device="cpu")
+    assert all(torch.equal(a, b) for a, b in zip(trainer.prior.parameters(), prior.parameters(), strict=True))
+    trainer.run()
+    assert load_prior(tmp_path / "third" / "prior.safetensors").card["robot"] == "toy-arm"
 
 
 def test_a_training_starts_from_another_prior_and_needs_its_file_no_more_when_it_goes_on(dataset, tmp_path):
