@@ -4,6 +4,7 @@ import csv
 
 import numpy as np
 import pytest
+import torch
 from prior_blobs import SMALL, write_dataset
 
 from parrot.commands.prior import COMMANDS
@@ -16,7 +17,9 @@ from parrot.sim.env import ManipulationEnv
 
 @pytest.fixture(scope="module")
 def prior():
-    return FlowPrior(SMALL.model).eval()
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return FlowPrior(SMALL.model).eval()
 
 
 @pytest.fixture
@@ -35,12 +38,14 @@ def envs():
 
 
 def test_an_episode_is_the_same_whatever_runs_beside_it(envs, prior):
-    # No z lifts anything here, so compare what the arm did: the last image after the same 25 actions.
+    # No z lifts anything here, so compare what the arm did: the last image after the same 25 actions, up to what the
+    # rounding of a product of two rows makes of that of one.
     last = []
     for group, episodes in ((envs, [0, 1]), (envs[:1], [1])):
         outcomes = list(run_episodes(group, prior, episodes, seed=5))
         last.append((group[len(episodes) - 1]._image(), outcomes[-1]))
-    assert np.array_equal(last[0][0], last[1][0])
+    differ = np.abs(last[0][0].astype(int) - last[1][0]).max(-1) > 30
+    assert differ.mean() < 0.005  # another z moves the arm, a tenth of the picture
     assert last[0][1] == last[1][1]
 
 
