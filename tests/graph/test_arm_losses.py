@@ -180,15 +180,16 @@ def check_run(graph: Graph) -> None:
 
 
 def check_bags(graph: Graph) -> None:
-    """What was called kept is in the bags, and whole.
+    """What was called kept is in the bags, and all episodes are whole but a bag's first, which began before it.
 
     The last action of an episode that was given up is missing if it was never executed: nobody answered in time.
     """
     for bag, (kept, successes) in graph.kept().items():
         found = episodes(bag)
-        assert len(found) >= kept
-        assert sum(success for success, *_ in found[:kept]) == successes
-        assert all(whole >= steps - (not success) for success, steps, whole in found), found
+        # The recorder keeps no episode of which it had not heard the beginning, so that the bag may hold more.
+        assert sum(success for success, *_ in found) >= successes, found
+        assert sum(not success for success, *_ in found) >= kept - successes, found
+        assert all(whole >= steps - (not success) for success, steps, whole in found[1:]), found
 
 
 @dataclass(frozen=True)
