@@ -7,7 +7,7 @@ from the behavioral prior in one thing: its decoder is not invertible, so that n
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -18,9 +18,7 @@ from parrot.prior.base import ActionDecoder
 from parrot.prior.batches import Batch
 from parrot.prior.encoder import make_encoder
 from parrot.prior.presets import TrainConfig
-from parrot.prior.weights import load_model
-from parrot.rl.algorithms import Algorithm, Start, encoder_beside
-from parrot.rl.presets import SACConfig
+from parrot.rl.algorithms import Algorithm, start_in_latents
 from parrot.spaces import ACTION_DIM
 
 __all__ = ["ALGORITHM", "ConditionalVAE", "HIRLConfig", "fast", "paper"]
@@ -83,19 +81,13 @@ class ConditionalVAE(ActionDecoder):
         return self.vae.measures(batch.action, features)
 
 
-def start(config: SACConfig, weights: Path | None, seed: int) -> Start:
-    """The latent space of the VAE in that file, as `parrot.rl.algorithms.start_in_latents`."""
-    decoder = load_model(weights, ConditionalVAE)
-    return Start(*encoder_beside(decoder, config, seed), decoder.latent_dim, decoder)
-
-
 ALGORITHM = Algorithm(
     name="hirl",
     title="soft actor-critic in the latent space of a conditional VAE of single actions",
     label="HIRL",
     colour="tab:red",
     before="the VAE alone",
-    start=start,
+    start=partial(start_in_latents, wanted=ConditionalVAE),
     decoding="step",
     kind="hirl",
 )

@@ -15,8 +15,9 @@ from parrot.experiments.budgets import Budget
 from parrot.experiments.data_jobs import Choose, Collect, Given, Mix, Train
 from parrot.experiments.explore import Explore
 from parrot.experiments.jobs import Job, Place, closure
-from parrot.experiments.run_jobs import MODELS, Run
+from parrot.experiments.run_jobs import Run
 from parrot.fields import build
+from parrot.rl.algorithms import algorithm
 
 __all__ = ["FIGURES", "Plan", "fits", "planned"]
 
@@ -50,7 +51,7 @@ class Plan:
 
     def run(self, task: str, algo: str, seed: int, mix: Mix = "both", trajectories: int = 0) -> Run:
         """One run; of all trajectories unless told otherwise."""
-        kind = MODELS[algo]
+        kind = algorithm(algo).kind
         return Run(task, algo, self.model(kind, mix, trajectories) if kind else None, seed, self.budget)
 
     def model(self, kind: str, mix: Mix = "both", trajectories: int = 0) -> Train:

@@ -18,13 +18,7 @@ from parrot.rl.settings import FineTuneConfig, sac_config
 from parrot.rl.status import Status
 from parrot.spaces import EPISODE_STEPS
 
-__all__ = ["MODELS", "Run", "points"]
-
-MODELS: dict[str, str | None] = {
-    "parrot": "flow", "prior_explore": "flow", "bc_sac": "bc", "vae_features": "vae", "trajrl": "trajrl",
-    "hirl": "hirl", "sac": None,
-}  # fmt: skip
-"""What each method starts from: a kind of `parrot prior train`, or nothing."""
+__all__ = ["Run", "points"]
 
 _NEVER = 2.0
 """A rate of success that no run reaches: every curve has its full length."""

@@ -8,6 +8,7 @@ TrajectoryDecoder   a model that turns a latent into all actions of an episode
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -23,7 +24,14 @@ if TYPE_CHECKING:
     from parrot.prior.batches import Batch
     from parrot.prior.presets import TrainConfig
 
-__all__ = ["ActionDecoder", "Model", "ModelConfig", "Prior", "TrajectoryDecoder"]
+__all__ = ["ActionDecoder", "Model", "ModelConfig", "Prior", "TrajectoryDecoder", "base_log_prob"]
+
+LOG_2PI = math.log(2.0 * math.pi)
+
+
+def base_log_prob(z: Tensor) -> Tensor:
+    """Log-density (B,) in nats of the latents (B, D) under the base distribution N(0, I)."""
+    return -0.5 * (z.square() + LOG_2PI).sum(-1)
 
 
 @dataclass(frozen=True)

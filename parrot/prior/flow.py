@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor, nn
 
-from parrot.prior.base import Prior
+from parrot.prior.base import Prior, base_log_prob
 from parrot.prior.coupling import make_coupling, splits
 from parrot.prior.encoder import make_encoder
 from parrot.prior.presets import PRESETS, PriorConfig
 from parrot.spaces import ACTION_DIM
 
 __all__ = ["FlowPrior"]
-
-LOG_2PI = math.log(2.0 * math.pi)
 
 
 class FlowPrior(Prior):
@@ -80,7 +76,7 @@ class FlowPrior(Prior):
     def log_prob(self, action: Tensor, image: Tensor | None = None, *, features: Tensor | None = None) -> Tensor:
         """Log-likelihood (B,) in nats (equation 2)."""
         z, log_det = self._invert(action, self.features_of(image, features))
-        return -0.5 * (z.square() + LOG_2PI).sum(-1) + log_det
+        return base_log_prob(z) + log_det
 
     def _invert(self, action: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
         z = (action - self.mean) / self.std

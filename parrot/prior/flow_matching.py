@@ -17,15 +17,13 @@ from torch.func import jacfwd, vmap
 from torch.nn import functional as F
 
 from parrot.prior import presets
-from parrot.prior.base import ModelConfig, Prior
+from parrot.prior.base import ModelConfig, Prior, base_log_prob
 from parrot.prior.batches import Batch
 from parrot.prior.encoder import make_encoder
 from parrot.prior.presets import TrainConfig
 from parrot.spaces import ACTION_DIM
 
 __all__ = ["FlowMatchingPrior", "MatchingConfig", "fast", "paper"]
-
-LOG_2PI = math.log(2.0 * math.pi)
 
 FREQUENCIES = 4
 """Sines, and cosines, by which the network is told the time."""
@@ -158,10 +156,10 @@ class FlowMatchingPrior(Prior):
     def log_prob(self, action: Tensor, image: Tensor | None = None, *, features: Tensor | None = None) -> Tensor:
         """Log-likelihood (B,) in nats, of the map that `decode` is."""
         z, log_det = self._invert(action, self.features_of(image, features))
-        return (-0.5 * (z.square() + LOG_2PI).sum(-1) + log_det).to(action.dtype)
+        return (base_log_prob(z) + log_det).to(action.dtype)
 
     def _step(self, x: Tensor, k: int, features: Tensor) -> Tensor:
-        """X (..., dim) one midpoint step later."""
+        """One midpoint step from x (..., dim)."""
         h = 1.0 / self.config.steps
         now = torch.full_like(x[..., :1], k * h)
         middle = x + 0.5 * h * self.velocity(x, now, features)
@@ -182,7 +180,7 @@ class FlowMatchingPrior(Prior):
 
 
 def _solve(forward: Callable[[Tensor, Tensor], Tensor], y: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
-    """X (B, D) with forward(x) = y, and the Jacobians there (B, D, D), by Newton's method.
+    """Solves forward(x) = y for x (B, D) by Newton's method; with the Jacobians there, (B, D, D).
 
     The last step alone is seen by autograd, which is all that its gradients need: they are those of the solution.
     """

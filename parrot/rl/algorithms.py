@@ -16,10 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from parrot.errors import ConfigError, WeightsError
-from parrot.prior.base import ActionDecoder, TrajectoryDecoder
+from parrot.prior.base import ActionDecoder, Prior, TrajectoryDecoder
 from parrot.prior.encoder import make_encoder
 from parrot.prior.presets import PRESETS as PRIOR_PRESETS
-from parrot.prior.weights import load_prior, shipped_prior
+from parrot.prior.weights import load_model, shipped_prior
 from parrot.rl.presets import SACConfig
 from parrot.spaces import ACTION_DIM
 
@@ -180,9 +180,9 @@ def encoder_beside(model: ActionDecoder, config: SACConfig, seed: int) -> tuple[
     return model.encoder, EncoderShape(own.encoder, own.features, own.channels)
 
 
-def start_in_latents(config: SACConfig, weights: Path | None, seed: int) -> Start:
-    """The start of whatever acts in the latent space of a model."""
-    decoder = load_prior(weights)
+def start_in_latents(config: SACConfig, weights: Path | None, seed: int, wanted: type[ActionDecoder] = Prior) -> Start:
+    """The start of whatever acts in the latent space of a model of that class."""
+    decoder = load_model(weights, wanted)
     encoder, shape = encoder_beside(decoder, config, seed)
     return Start(encoder, shape, decoder.latent_dim, decoder)
 
