@@ -15,7 +15,7 @@ from trajectory_msgs.msg import JointTrajectory
 from parrot.nodes import topics
 from parrot.nodes.messages import nanoseconds, vector_message
 from parrot.sim.config import load_robot
-from parrot.spaces import ACTION_NAMES, Outcome
+from parrot.spaces import ACTION_NAMES, EPISODE_STEPS, Outcome
 
 ROBOT = load_robot("emulated")
 PERIOD = 1 / ROBOT.control_hz
@@ -119,6 +119,11 @@ class ArmSpy(Spy):
         """Whether the arm has gone some way in the last half second."""
         recent = [q for when, q in self.path if when > time.monotonic() - 0.5]
         return len(recent) > 3 and float(np.ptp(np.array(recent), axis=0).max()) > 0.05
+
+    def followed(self) -> bool:
+        """Whether an episode is in its midst, with actions that the arm followed."""
+        steps = self.outcomes()
+        return bool(self.told and steps) and not steps[-1][1].done and 2 <= steps[-1][1].step < EPISODE_STEPS - 5
 
     def run(self, condition: Callable[[], object], what: str, side: float = 0.0, timeout: float = START) -> None:
         """Acts at random, with a drift to one side, until the condition holds."""

@@ -99,7 +99,8 @@ def test_no_command_reaches_further_than_one_control_step(spy):
 def test_the_arm_is_still_two_periods_after_its_policy_is_killed(spy, shared_world):
     spy.wait(lambda: not spy.says("phase").startswith("reset"), what="an episode")
     actor = shared_world.start("-c", ACTOR)
-    spy.wait(spy.moving, what="a moving arm")
+    # While the actor starts, an episode may end for want of actions, and its way home is not for the watchdog to stop.
+    spy.wait(lambda: spy.moving() and spy.followed(), what="an arm that follows the actor")
     actor.process.send_signal(signal.SIGKILL)
     actor.wait()
     killed = time.monotonic()
