@@ -19,21 +19,23 @@ pytest.importorskip("ray", reason="the extra `ray` is not installed")
 HERE = Path(__file__).parent
 
 
-@pytest.fixture(scope="module")
-def cluster():
-    """The address of a cluster with two CPUs, in processes of their own, which end with it."""
-    if " " in sys.executable:
-        pytest.skip("Ray itself fails where Python's path has spaces")
-    with local_cluster(os.pathsep.join([str(HERE), str(HERE.parents[1])])) as address:
-        yield address
+SEARCH = os.pathsep.join([str(HERE), str(HERE.parents[1])])
+"""The workers' PYTHONPATH."""
 
 
-@pytest.mark.timeout(180)
-def test_a_cluster_collects_what_this_machine_does_and_survives_a_killed_worker(cluster, tmp_path):
+def on_a_cluster(test):
+    """For a test that drives Ray."""
+    no_spaces = pytest.mark.skipif(" " in sys.executable, reason="Ray itself fails where Python's path has spaces")
+    return pytest.mark.own_process(180)(no_spaces(test))
+
+
+@on_a_cluster
+def test_a_cluster_collects_what_this_machine_does_and_survives_a_killed_worker(tmp_path):
     reference = collect(Make(), tmp_path / "here", MANIFEST, 20, workers=1)
     kept = [seed for seed in (attempt_seed(MANIFEST.seed, i) for i in range(12)) if seed % 3]
     dying = Make(DyingRoller, (tmp_path, (kept[3],), False))
-    tally = collect(dying, tmp_path / "there", MANIFEST, 20, workers=2, ray=cluster)
+    with local_cluster(SEARCH) as cluster:
+        tally = collect(dying, tmp_path / "there", MANIFEST, 20, workers=2, ray=cluster)
     assert (tally.kept, tally.restarts, tally.complete) == (20, 1, True)
     here, there = Dataset.open(tmp_path / "here"), Dataset.open(tmp_path / "there")
     assert there.seeds.tolist() == here.seeds.tolist()
@@ -42,15 +44,16 @@ def test_a_cluster_collects_what_this_machine_does_and_survives_a_killed_worker(
     assert there.verify() == []
 
 
-@pytest.mark.timeout(180)
-def test_what_a_worker_meets_is_told(cluster, tmp_path):
-    with pytest.raises(RuntimeError, match=r"(?s)collecting worker \d failed.*bug at"):
+@on_a_cluster
+def test_what_a_worker_meets_is_told(tmp_path):
+    failure = pytest.raises(RuntimeError, match=r"(?s)collecting worker \d failed.*bug at")
+    with local_cluster(SEARCH) as cluster, failure:
         collect(Make(BrokenRoller), tmp_path / "d", MANIFEST, 20, workers=2, ray=cluster)
 
 
-@pytest.mark.timeout(180)
-def test_a_cluster_that_is_too_small_or_not_there_is_one_clear_error(cluster, tmp_path):
-    with pytest.raises(ConfigError, match="has 2 CPUs"):
+@on_a_cluster
+def test_a_cluster_that_is_too_small_or_not_there_is_one_clear_error(tmp_path):
+    with local_cluster(SEARCH) as cluster, pytest.raises(ConfigError, match="has 2 CPUs"):
         collect(Make(), tmp_path / "d", MANIFEST, 20, workers=9, ray=cluster)
     command = [
         sys.executable,

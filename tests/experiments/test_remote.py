@@ -15,7 +15,7 @@ from parrot.experiments.work import claims_of
 pytest.importorskip("ray", reason="the extra `ray` is not installed")
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.own_process(300)
 @pytest.mark.skipif(" " in sys.executable, reason="Ray itself fails where Python's path has spaces")
 def test_a_cluster_does_the_jobs_and_sends_their_results_here(tmp_path):
     from parrot.experiments.remote import Cluster
