@@ -45,7 +45,7 @@ def _paths(axes: Axes, walked: Walked) -> None:
         axes.plot(at[1], at[0], "o", color="black", ms=5)
     shares = {flag: walked.counts[flag] / walked.episodes for flag in ("touched", "lifted")}
     axes.set_title(
-        f"{title(walked.task)}, {POLICIES[walked.policy]}\ntouch {shares['touched']:.0%}, "
+        f"{title(walked.task)}\n{POLICIES[walked.policy]}\ntouch {shares['touched']:.0%}, "
         f"lift {shares['lifted']:.0%} of {walked.episodes}",
         fontsize=7,
     )
