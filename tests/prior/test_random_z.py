@@ -45,7 +45,7 @@ def test_an_episode_is_the_same_whatever_runs_beside_it(envs, prior):
         outcomes = list(run_episodes(group, prior, episodes, seed=5))
         last.append((group[len(episodes) - 1]._image(), outcomes[-1]))
     differ = np.abs(last[0][0].astype(int) - last[1][0]).max(-1) > 30
-    assert differ.mean() < 0.005  # another z moves the arm, a tenth of the picture
+    assert differ.mean() < 0.02  # what rounding makes depends on the processor; another z moves a tenth of the picture
     assert last[0][1] == last[1][1]
 
 
