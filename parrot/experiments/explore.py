@@ -14,7 +14,7 @@ from parrot.experiments.budgets import Exploration
 from parrot.experiments.data_jobs import Train
 from parrot.experiments.jobs import Job, Place, Tell
 from parrot.prior.base import Prior
-from parrot.prior.evaluate import act, scene_seed
+from parrot.prior.evaluate import RandomPolicy, scene_seed
 from parrot.prior.weights import load_prior
 from parrot.sim.env import ManipulationEnv
 from parrot.spaces import EPISODE_STEPS
@@ -53,11 +53,11 @@ def walks(env: ManipulationEnv, prior: Prior | None, scenes: Sequence[int], seed
     """
     for number, scene in enumerate(scenes):
         image, info = env.reset(seed=scene_seed(seed, scene))
-        noise = [np.random.default_rng([seed, number, 1])]
+        policy = RandomPolicy(prior, [np.random.default_rng([seed, number, 1])])
         objects, ee = info["objects"], [info["ee"]]
         touched = lifted = success = False
         for _ in range(EPISODE_STEPS):
-            image, _, _, _, info = env.step(act(prior, image[None], noise)[0])
+            image, _, _, _, info = env.step(policy.act(image[None])[0])
             ee.append(info["ee"])
             moved = max(float(np.linalg.norm(info["objects"][name] - at)) for name, at in objects.items())
             touched |= moved > MOVED_M or any(env.world.held(name) for name in objects)

@@ -9,11 +9,13 @@ from typing import Annotated
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from sensor_msgs.msg import Image, JointState
 
 from parrot.errors import ConfigError, SpaceError
 from parrot.nodes import topics
 from parrot.nodes.base import GraphNode, run
+from parrot.nodes.episodes import EpisodeEar
 from parrot.nodes.messages import image_from, nanoseconds, vector_message
 from parrot.nodes.parameters import Range
 from parrot.rl.policy import load_policy
@@ -61,6 +63,7 @@ class PolicyNode(GraphNode[PolicyNodeConfig]):
         # The first pass through the networks takes far longer than all later ones.
         self.policy.act(np.zeros(IMAGE_SHAPE, np.uint8))
         self.policy.reset(config.seed)
+        self.ear = EpisodeEar(self, self.policy.begin, self.on_executed) if self.policy.remembers else None
         self.newest = 0
         self.said: JointState | None = None
         self.actions = self.create_publisher(JointState, topics.ACTION, topics.LOOP)
@@ -86,6 +89,8 @@ class PolicyNode(GraphNode[PolicyNodeConfig]):
         if stamp < self.newest:
             self.warn("time went back: the simulator or the arm has started again")
             self.policy.reset(self.config.seed)
+            if self.ear is not None:
+                self.ear.restart()
         self.newest, self.said = stamp, None
         try:
             action = self.policy.act(image_from(message))
@@ -96,6 +101,11 @@ class PolicyNode(GraphNode[PolicyNodeConfig]):
         self.actions.publish(self.said)
         self.health.took(LATENCY, time.monotonic() - begin)
         self.health.count("actions")
+
+    def on_executed(self, stamp: int, action: NDArray[np.floating]) -> None:
+        """Remembers what the arm made of the last action."""
+        if stamp == self.newest and self.said is not None:
+            self.policy.executed(action)
 
     def summarise(self) -> None:
         """Puts the latency's percentiles into the diagnostics."""

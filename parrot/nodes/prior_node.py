@@ -15,6 +15,7 @@ from sensor_msgs.msg import Image, JointState
 from parrot.errors import SpaceError
 from parrot.nodes import topics
 from parrot.nodes.base import GraphNode, run
+from parrot.nodes.episodes import EpisodeEar
 from parrot.nodes.messages import image_from, nanoseconds, vector_from, vector_message
 from parrot.nodes.parameters import Range
 from parrot.prior import load_decoder
@@ -60,6 +61,9 @@ class PriorNode(GraphNode[PriorNodeConfig]):
         self.waiting: OrderedDict[int, tuple[NDArray[np.float64], float]] = OrderedDict()
         # The first pass through the network takes far longer than all later ones.
         self.controller.act(np.zeros(len(self.latent_names)), self.controller.look(np.zeros(IMAGE_SHAPE, np.uint8)))
+        self.controller.begin()
+        self.answered = 0
+        self.ear = EpisodeEar(self, self.controller.begin, self.on_executed) if self.controller.remembers else None
         self.actions = self.create_publisher(JointState, topics.ACTION, topics.LOOP)
         self.listen(Image, topics.IMAGE, self.on_image)
         self.listen(JointState, topics.LATENT, self.on_latent)
@@ -76,6 +80,8 @@ class PriorNode(GraphNode[PriorNodeConfig]):
             self.warn("time went back: the simulator has started again")
             self.seen.clear()
             self.waiting.clear()
+            if self.ear is not None:
+                self.ear.restart()
         begin = time.monotonic()
         try:
             self.seen[stamp] = self.controller.look(image_from(message))
@@ -112,9 +118,15 @@ class PriorNode(GraphNode[PriorNodeConfig]):
         """Publishes the action of a moment."""
         begin = time.monotonic()
         action = self.controller.act(latent, self.seen[stamp])
+        self.answered = stamp
         self.actions.publish(vector_message(ACTION_NAMES, action, stamp))
         self.health.took("decode", time.monotonic() - begin)
         self.health.count("actions")
+
+    def on_executed(self, stamp: int, action: NDArray[np.floating]) -> None:
+        """Remembers what the arm made of the last action."""
+        if stamp == self.answered and stamp in self.seen:
+            self.controller.executed(action, self.seen[stamp])
 
     def complain(self) -> None:
         """Says so if a latent waits in vain for its image."""

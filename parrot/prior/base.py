@@ -47,6 +47,16 @@ class ModelConfig:
     features: int = 256
     """Length of the image's encoding."""
 
+    @property
+    def past(self) -> int:
+        """How many steps before an example are seen with it."""
+        return 0
+
+    @property
+    def forget(self) -> float:
+        """Share of the training examples whose past is hidden."""
+        return 0.0
+
 
 class Model(nn.Module, ABC):
     """What is trained on recorded images and actions, by `parrot.prior.train.Trainer`.
@@ -65,7 +75,7 @@ class Model(nn.Module, ABC):
     encoder: nn.Module
     """(B, 3, 48, 48) uint8 -> (B, feature_dim) float32."""
     feature_dim: int
-    """Length of the image's encoding psi(s)."""
+    """Length of the image's encoding psi(s); with what else an example is seen with."""
     config: ModelConfig
     """Its architecture."""
     card: dict[str, Any]
@@ -81,10 +91,14 @@ class Model(nn.Module, ABC):
 
         Args:
             batch: The examples; `batch.action` is (B, 7), or (B, HORIZON, 7) if the kind learns from several.
-            features: `encode_image(batch.pixels())`.
+            features: `features_in(batch)`.
             step: Gradient steps made, for schedules.
             generator: Source of whatever noise it needs, on the device of the batch.
         """
+
+    def features_in(self, batch: Batch) -> Tensor:
+        """Features (B, feature_dim) of the examples that training shows it, changed as `batch` says."""
+        return self.encode_image(batch.pixels())
 
     def measures(self, batch: Batch, features: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         """Further figures of held-out examples by name, each (B,); for the learning curve."""

@@ -25,7 +25,7 @@ from parrot.prior.presets import TrainConfig
 from parrot.prior.sources import Sources
 from parrot.spaces import IMAGE_SHAPE, to_chw
 
-__all__ = ["Batch", "Batches", "dequantise", "held_out_batch", "images_at_hand", "split_episodes", "windows"]
+__all__ = ["Batch", "Batches", "Past", "dequantise", "held_out_batch", "images_at_hand", "split_episodes", "windows"]
 
 _HELD_OUT_EPISODES = 500
 _HELD_OUT_PAIRS = 4096
@@ -34,6 +34,18 @@ _CHUNK = 4096
 
 MEMORY_SHARE = 0.5
 """Images that need more than this share of the free memory stay on disk."""
+
+
+@dataclass(frozen=True)
+class Past:
+    """The steps before each example, the latest first; none that lie before its episode's beginning."""
+
+    image: Tensor
+    """(B, past, 3, 48, 48) uint8."""
+    action: Tensor
+    """(B, past, 7) float32, as recorded."""
+    known: Tensor
+    """(B, past) float32: 1 where there is such a step, else 0."""
 
 
 @dataclass(frozen=True)
@@ -48,17 +60,33 @@ class Batch:
     """(B, 1, 1, 1) float32: factor about mid-grey."""
     brightness: Tensor | None = None
     """(B, 1, 1, 1) float32: added, in units of a pixel's value."""
+    past: Past | None = None
+    """What came before, if the model looks at it."""
 
     def to(self, device: torch.device) -> Batch:
         """The same on another device."""
-        parts = (self.image, self.action, self.contrast, self.brightness)
-        return Batch(*(part if part is None else part.to(device, non_blocking=True) for part in parts))  # type: ignore[arg-type]
+        return self._each(lambda part: part.to(device, non_blocking=True))
+
+    def split(self, size: int) -> Iterator[Batch]:
+        """The same in batches of at most `size` examples."""
+        for start in range(0, len(self.image), size):
+            yield self._each(lambda part, start=start: part[start : start + size])  # type: ignore[misc]
 
     def pixels(self) -> Tensor:
         """(B, 3, 48, 48): the image, with contrast and brightness changed if they are given."""
+        return self.changed(self.image)
+
+    def changed(self, images: Tensor) -> Tensor:
+        """Images (B, ..., 3, 48, 48) of the examples with contrast and brightness changed if they are given."""
         if self.contrast is None or self.brightness is None:
-            return self.image
-        return (self.image.float() - 127.5) * self.contrast + (127.5 + self.brightness)
+            return images
+        shape = (-1, *[1] * (images.ndim - 1))
+        return (images.float() - 127.5) * self.contrast.view(shape) + (127.5 + self.brightness.view(shape))
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        past = self.past and Past(change(self.past.image), change(self.past.action), change(self.past.known))
+        contrast, brightness = (part if part is None else change(part) for part in (self.contrast, self.brightness))
+        return Batch(change(self.image), change(self.action), contrast, brightness, past)
 
 
 def images_at_hand(dataset: Dataset) -> Callable[[NDArray[np.int64]], NDArray[np.uint8]]:
@@ -144,6 +172,14 @@ def windows(sources: Sources, steps: NDArray[np.int64], horizon: int) -> NDArray
     return np.where((places < stop)[..., None], sources.actions[np.minimum(places, stop - 1)], np.float32(0))
 
 
+def before(sources: Sources, steps: NDArray[np.int64], past: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """The `past` steps before each, the latest first, (B, past), and whether they belong to the same episode."""
+    offsets = sources.dataset.offsets
+    start = offsets[np.searchsorted(offsets, steps, side="right") - 1][:, None]
+    places = steps[:, None] - np.arange(1, past + 1)
+    return np.maximum(places, start), places >= start
+
+
 class Batches:
     """The training batches, by number; of each the part that one of several workers trains on."""
 
@@ -160,13 +196,17 @@ class Batches:
         config = self.config
         rng = np.random.default_rng([*self._seed, step])
         index = self._index(step)[self._part]
-        images = random_shift(self.images(index), config.shift, rng)
+        places, known = before(self.sources, index, config.model.past)
+        # An example's images are shifted together, as a camera would be that stands a little elsewhere.
+        images = random_shift(_side_by_side(self.images, index, places), config.shift, rng)
         action = dequantise(windows(self.sources, index, self.horizon), config.dequantise, config.dequantise_bound, rng)
         contrast = brightness = None
         if config.jitter:
             scale = rng.uniform(-config.jitter, config.jitter, size=(2, len(index), 1, 1, 1)).astype(np.float32)
             contrast, brightness = torch.from_numpy(1.0 + scale[0]), torch.from_numpy(127.5 * scale[1])
-        return Batch(torch.from_numpy(to_chw(images)), torch.from_numpy(action), contrast, brightness)
+        if config.model.forget:
+            known = known & (rng.random((len(index), 1)) >= config.model.forget)
+        return _batch(images, action, self.sources.actions[places], known, contrast, brightness)
 
     def stream(self, start: int, stop: int) -> Iterator[Batch]:
         """Batches `start` to `stop`, made ahead of time in a thread."""
@@ -217,4 +257,36 @@ def held_out_batch(sources: Sources, steps: NDArray[np.int64], config: TrainConf
     index = steps[np.linspace(0, len(steps) - 1, min(len(steps), _HELD_OUT_PAIRS)).astype(np.int64)]
     rng = np.random.default_rng([config.seed, 3])
     action = dequantise(windows(sources, index, horizon), config.dequantise, config.dequantise_bound, rng)
-    return Batch(torch.from_numpy(to_chw(sources.dataset.images(index))), torch.from_numpy(action))
+    places, known = before(sources, index, config.model.past)
+    return _batch(_side_by_side(sources.dataset.images, index, places), action, sources.actions[places], known)
+
+
+def _side_by_side(
+    images: Callable[[NDArray[np.int64]], NDArray[np.uint8]], steps: NDArray[np.int64], places: NDArray[np.int64]
+) -> NDArray[np.uint8]:
+    """Images (B, 48, 48, 3 + 3 past) of each step and of those before it, as channels of one."""
+    if not places.shape[1]:
+        return images(steps)
+    return np.concatenate([images(steps), *(images(places[:, k]) for k in range(places.shape[1]))], axis=-1)
+
+
+def _batch(
+    images: NDArray[np.uint8],
+    action: NDArray[np.float32],
+    actions_before: NDArray[np.float32],
+    known: NDArray[np.bool_],
+    contrast: Tensor | None = None,
+    brightness: Tensor | None = None,
+) -> Batch:
+    """A batch of images as `_side_by_side`, with a past if they have one."""
+    now = torch.from_numpy(to_chw(images[..., :3]))
+    if not known.shape[1]:
+        return Batch(now, torch.from_numpy(action), contrast, brightness)
+    shape = (len(images), *images.shape[1:3], known.shape[1], 3)
+    earlier = np.moveaxis(images[..., 3:].reshape(shape), (3, 4), (1, 2))
+    past = Past(
+        torch.from_numpy(np.ascontiguousarray(earlier)),
+        torch.from_numpy(actions_before),
+        torch.from_numpy(known.astype(np.float32)),
+    )
+    return Batch(now, torch.from_numpy(action), contrast, brightness, past)

@@ -7,6 +7,7 @@ in NumPy, and whatever depends on the image alone is computed when the image com
 from __future__ import annotations
 
 import math
+from collections import deque
 from typing import cast
 
 import numpy as np
@@ -17,9 +18,11 @@ from torch import Tensor, nn
 from parrot.prior.base import ActionDecoder
 from parrot.prior.coupling import AffineCoupling, Coupling, SplineCoupling
 from parrot.prior.flow import FlowPrior
+from parrot.prior.history import HistoryPrior
 from parrot.prior.spline import MIN_BIN, MIN_SLOPE
+from parrot.spaces import ACTION_DIM
 
-__all__ = ["Controller", "FlowController", "controller_of"]
+__all__ = ["Controller", "FlowController", "HistoryController", "controller_of"]
 
 Floats = NDArray[np.float32]
 
@@ -27,14 +30,26 @@ Floats = NDArray[np.float32]
 class Controller:
     """Any prior, or other decoder of actions, one step at a time, with the weights that it has now.
 
+    Who calls it for one step after another also calls `begin` when an episode begins, and `executed` where something
+    else was done than what `act` said: for priors that remember.
+
     Example:
         >>> controller = controller_of(parrot.load_prior())          # doctest: +SKIP
         >>> seen = controller.look(image)                            # doctest: +SKIP
         >>> action = controller.act(z, seen)                         # doctest: +SKIP
     """
 
+    remembers = False
+    """Whether an action depends on the steps before it."""
+
     def __init__(self, prior: ActionDecoder) -> None:
         self.prior = prior
+
+    def begin(self) -> None:
+        """An episode begins: what came before is forgotten."""
+
+    def executed(self, action: NDArray[np.floating], seen: Floats) -> None:
+        """What was executed when that image was seen: (7,) in [-1, 1]."""
 
     @torch.inference_mode()
     def look(self, image: NDArray[np.uint8]) -> Floats:
@@ -69,7 +84,9 @@ class FlowController(Controller):
 
     def look(self, image: NDArray[np.uint8]) -> Floats:
         """The image's part of what enters each coupling's network: (layers, hidden)."""
-        features = super().look(image)[0]
+        return self._enter(super().look(image)[0])
+
+    def _enter(self, features: Floats) -> Floats:
         return (self._weight @ features + self._bias).reshape(len(self._layers), -1)
 
     def act(self, z: NDArray[np.floating], seen: Floats) -> Floats:
@@ -80,8 +97,60 @@ class FlowController(Controller):
         return np.clip(x * self._std + self._mean, -1.0, 1.0)
 
 
+class HistoryController(FlowController):
+    """A flow that remembers the steps before, and remembers them.
+
+    A step is an image that was acted on. Acting on the same one again, the very array that `look` gave, remembers
+    nothing new and has the same past.
+    """
+
+    prior: HistoryPrior
+    remembers = True
+
+    def __init__(self, prior: HistoryPrior) -> None:
+        super().__init__(prior)
+        self._past: deque[tuple[Floats, Floats]] = deque(maxlen=prior.config.past)
+        self._last: tuple[Floats, Floats] | None = None
+
+    def begin(self) -> None:
+        """As `Controller.begin`."""
+        self._past.clear()
+        self._last = None
+
+    @torch.inference_mode()
+    def look(self, image: NDArray[np.uint8]) -> Floats:
+        """Features of the image alone, (features,)."""
+        pixels = torch.from_numpy(np.ascontiguousarray(image)[None])
+        return self.prior.encode_now(pixels.permute(0, 3, 1, 2))[0].numpy()
+
+    def act(self, z: NDArray[np.floating], seen: Floats) -> Floats:
+        """As `Controller.act`, after the steps that are remembered."""
+        self._step_to(seen)
+        missing = self.prior.config.past - len(self._past)
+        width = self.prior.config.features + ACTION_DIM + 1
+        features = np.concatenate([
+            seen, *(np.concatenate([*step, [1.0]]) for step in self._past), np.zeros(missing * width)
+        ])  # fmt: skip
+        action = super().act(z, self._enter(features.astype(np.float32)))
+        self._last = seen, action
+        return action
+
+    def executed(self, action: NDArray[np.floating], seen: Floats) -> None:
+        """As `Controller.executed`; also of an image that was not acted on."""
+        self._step_to(seen)
+        self._last = seen, np.asarray(action, np.float32)
+
+    def _step_to(self, seen: Floats) -> None:
+        """Puts the last step among those before, if this is another one."""
+        if self._last is not None and self._last[0] is not seen:
+            self._past.appendleft(self._last)
+            self._last = None
+
+
 def controller_of(prior: ActionDecoder) -> Controller:
     """The fastest controller for this prior, on the CPU."""
+    if isinstance(prior, HistoryPrior):
+        return HistoryController(prior)
     return FlowController(prior) if isinstance(prior, FlowPrior) else Controller(prior)
 
 

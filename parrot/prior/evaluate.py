@@ -19,12 +19,14 @@ import torch
 from numpy.typing import NDArray
 
 from parrot.prior.base import ActionDecoder
+from parrot.prior.control import HistoryController
+from parrot.prior.history import HistoryPrior
 from parrot.prior.weights import load_decoder
 from parrot.results import wilson
 from parrot.sim.env import ManipulationEnv
 from parrot.spaces import ACTION_DIM, EPISODE_STEPS, to_chw
 
-__all__ = ["POLICIES", "Outcome", "Rate", "act", "evaluate", "rates", "run_episodes", "scene_seed"]
+__all__ = ["POLICIES", "Outcome", "RandomPolicy", "Rate", "evaluate", "rates", "run_episodes", "scene_seed"]
 
 POLICIES = ("prior", "uniform")
 """`prior`: z ~ N(0, I) through the prior; `uniform`: actions uniform in the box."""
@@ -82,16 +84,30 @@ def scene_seed(seed: int, episode: int) -> int:
     return int(np.random.SeedSequence([seed, episode]).generate_state(1)[0])
 
 
-def act(
-    prior: ActionDecoder | None, images: NDArray[np.uint8], noise: Sequence[np.random.Generator]
-) -> NDArray[np.float32]:
-    """Actions (B, 7) in [-1, 1] for images (B, 48, 48, 3): random z through the prior, or uniform without one."""
-    if prior is None:
-        return np.stack([rng.uniform(-1.0, 1.0, ACTION_DIM) for rng in noise]).astype(np.float32)
-    z = np.stack([rng.standard_normal(prior.latent_dim) for rng in noise]).astype(np.float32)
-    with torch.inference_mode():
-        actions = prior.decode(torch.from_numpy(z), torch.from_numpy(to_chw(images)))
-    return actions.clamp(-1.0, 1.0).numpy()
+class RandomPolicy:
+    """Random z through the prior, or uniform actions without one, in episodes that step together from their beginning.
+
+    Args:
+        prior: What decodes; None: nothing does.
+        noise: For each episode.
+    """
+
+    def __init__(self, prior: ActionDecoder | None, noise: Sequence[np.random.Generator]) -> None:
+        self.prior, self.noise = prior, noise
+        # What remembers does so of one episode.
+        self.controllers = [HistoryController(prior) for _ in noise] if isinstance(prior, HistoryPrior) else []
+
+    def act(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Actions (B, 7) in [-1, 1] for images (B, 48, 48, 3), one of each episode."""
+        if self.prior is None:
+            return np.stack([rng.uniform(-1.0, 1.0, ACTION_DIM) for rng in self.noise]).astype(np.float32)
+        z = np.stack([rng.standard_normal(self.prior.latent_dim) for rng in self.noise]).astype(np.float32)
+        if self.controllers:
+            each = zip(self.controllers, z, images, strict=True)
+            return np.stack([controller.act(latent, controller.look(image)) for controller, latent, image in each])
+        with torch.inference_mode():
+            actions = self.prior.decode(torch.from_numpy(z), torch.from_numpy(to_chw(images)))
+        return actions.clamp(-1.0, 1.0).numpy()
 
 
 def run_episodes(
@@ -104,15 +120,16 @@ def run_episodes(
         noise = [np.random.default_rng([seed, episode, 1]) for episode in chosen]
         images = np.stack([env.reset(seed=scene_seed(seed, i))[0] for env, i in zip(group, chosen, strict=True)])
         lifted, success = np.zeros(len(group), dtype=bool), np.zeros(len(group), dtype=bool)
+        policy = RandomPolicy(prior, noise)
         for _ in range(EPISODE_STEPS):
-            actions = act(prior, images, noise)
+            actions = policy.act(images)
             steps = [env.step(action) for env, action in zip(group, actions, strict=True)]
             images = np.stack([step[0] for step in steps])
             lifted |= [step[4]["lifted"] for step in steps]
             success |= [step[4]["success"] for step in steps]
-        policy = POLICIES[0] if prior is not None else POLICIES[1]
+        name = POLICIES[0] if prior is not None else POLICIES[1]
         for i, env in enumerate(group):
-            yield Outcome(policy, env.task.name, chosen[i], bool(lifted[i]), bool(success[i]))
+            yield Outcome(name, env.task.name, chosen[i], bool(lifted[i]), bool(success[i]))
 
 
 def evaluate(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
 from parrot.prior.base import Prior, base_log_prob
 from parrot.prior.coupling import make_coupling, splits
 from parrot.prior.encoder import make_encoder
-from parrot.prior.presets import PRESETS, PriorConfig
+from parrot.prior.presets import PRESETS, PriorConfig, TrainConfig
 from parrot.spaces import ACTION_DIM
 
 __all__ = ["FlowPrior"]
@@ -33,19 +36,19 @@ class FlowPrior(Prior):
     """
 
     CONFIG = PriorConfig
-    PRESETS = PRESETS
+    PRESETS: ClassVar[Mapping[str, Callable[[], TrainConfig]]] = PRESETS
 
     config: PriorConfig
     mean: Tensor
     std: Tensor
 
-    def __init__(self, config: PriorConfig, dim: int = ACTION_DIM) -> None:
+    def __init__(self, config: PriorConfig, dim: int = ACTION_DIM, features: int | None = None) -> None:
         super().__init__(latent_dim=dim, action_dim=dim)
         self.config = config
-        self.feature_dim = config.features
+        self.feature_dim = features or config.features
         self.encoder = make_encoder(config.encoder, config.features, config.channels)
         self.couplings = nn.ModuleList(
-            make_coupling(config.coupling, kept, dim, config.features, config.hidden)
+            make_coupling(config.coupling, kept, dim, self.feature_dim, config.hidden)
             for kept in splits(dim, config.layers)
         )
         self.register_buffer("mean", torch.zeros(dim))

@@ -34,6 +34,7 @@ class Kind:
 
 KINDS = {
     "flow": Kind("normalizing flow over actions, the behavioral prior", "parrot.prior.flow", "FlowPrior"),
+    "history": Kind("flow that remembers the steps before, a prior", "parrot.prior.history", "HistoryPrior"),
     "matching": Kind("flow-matching prior over actions", "parrot.prior.flow_matching", "FlowMatchingPrior"),
     "bc": Kind("Gaussian policy by behavioural cloning", "parrot.baselines.bc_sac", "ClonedPolicy"),
     "vae": Kind("variational autoencoder of observations", "parrot.baselines.vae_features", "ObservationVAE"),

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from parrot.durable import atomic_path
 from parrot.prior.base import ActionDecoder
-from parrot.prior.evaluate import act, scene_seed
+from parrot.prior.evaluate import RandomPolicy, scene_seed
 from parrot.sim.env import ManipulationEnv
 from parrot.spaces import EPISODE_STEPS
 
@@ -45,9 +45,9 @@ def trace(env: ManipulationEnv, prior: ActionDecoder | None, trajectories: int, 
             objects = {name: np.array(position) for name, position in info["objects"].items()}
             picture = env.render()
         ee[n, 0] = info["ee"]
-        noise = [np.random.default_rng([seed, n, 1])]
+        policy = RandomPolicy(prior, [np.random.default_rng([seed, n, 1])])
         for step in range(EPISODE_STEPS):
-            image, _, _, _, info = env.step(act(prior, image[None], noise)[0])
+            image, _, _, _, info = env.step(policy.act(image[None])[0])
             ee[n, step + 1] = info["ee"]
             lifted[n] |= info["lifted"]
     return Paths(ee, lifted, objects, picture)

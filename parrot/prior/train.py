@@ -176,9 +176,9 @@ class Trainer:
             group["lr"] = learning_rate(config, self.step, self.progress)
         if config.bf16:
             with training_autocast(self.device):
-                features = self.prior.encode_image(batch.pixels())
+                features = self.prior.features_in(batch)
         else:
-            features = self.prior.encode_image(batch.pixels())
+            features = self.prior.features_in(batch)
         likelihood = self.prior.score(batch, features, self.step, self._noise(self.step)).mean()
         self.optimizer.zero_grad(set_to_none=True)
         (-likelihood).backward()
@@ -211,16 +211,15 @@ class Trainer:
         found = {"nats": [math.nan] * len(self.held_out)}
         for k, held_out in enumerate(self.held_out):
             noise, parts = self._noise(0), dict[str, list[Tensor]]()
-            for image, action in zip(held_out.image.split(512), held_out.action.split(512), strict=True):
-                if len(action):
-                    batch = Batch(image, action).to(self.device)
-                    features = self.average.encode_image(batch.image)
-                    figures = {
-                        "nats": self.average.score(batch, features, self.step, noise),
-                        **self.average.measures(batch, features, noise),
-                    }
-                    for name, values in figures.items():
-                        parts.setdefault(name, []).append(values)
+            for portion in held_out.split(512):
+                batch = portion.to(self.device)
+                features = self.average.features_in(batch)
+                figures = {
+                    "nats": self.average.score(batch, features, self.step, noise),
+                    **self.average.measures(batch, features, noise),
+                }
+                for name, values in figures.items():
+                    parts.setdefault(name, []).append(values)
             for name, pieces in parts.items():
                 means = found.setdefault(name, [math.nan] * len(self.held_out))
                 means[k] = float(torch.cat(pieces).mean())

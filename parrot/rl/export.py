@@ -131,7 +131,11 @@ def _same_prior(run: Path, prior: ActionDecoder, path: Path) -> None:
     latents = episode.extra["latents"]
     if latents.shape[1] == prior.latent_dim:
         controller = controller_of(prior)
-        made = [controller.act(z, controller.look(image)) for z, image in zip(latents, episode.images, strict=True)]
+        made = []
+        for z, image, executed in zip(latents, episode.images, episode.actions, strict=True):
+            seen = controller.look(image)
+            made.append(controller.act(z, seen))
+            controller.executed(executed, seen)
         # Many steps may differ, for an arm's limits have the last word on what is executed; of another prior, all do.
         apart = float(np.quantile(np.abs(np.array(made) - episode.actions).max(-1), SOME))
         if apart <= AGREES:

@@ -145,6 +145,8 @@ class FineTuning:
         if action is None and not self._squash:
             raise SpaceError(f"outcome of step {outcome.step} came without the action that was executed; pass it on")
         self._actions.append(check_action(self._latents[-1] if action is None else np.asarray(action)))
+        if self._explorer is not None and self._seen is not None:
+            self._explorer.executed(self._actions[-1], self._seen)
         self._rewards.append(float(outcome.reward))
         if outcome.done:
             self._commit(outcome)
@@ -163,6 +165,8 @@ class FineTuning:
         if self._open_loop and len(self._latents) > 1:
             self.discard()
             return False
+        if self._explorer is not None:
+            self._explorer.begin()
         del self._images[:-1], self._latents[:-1]
         self._actions.clear()
         self._rewards.clear()
@@ -174,6 +178,9 @@ class FineTuning:
         self._latents: list[NDArray[np.float32]] = []
         self._actions: list[NDArray[np.float32]] = []
         self._rewards: list[float] = []
+        self._seen: NDArray[np.float32] | None = None
+        if self._explorer is not None:
+            self._explorer.begin()
 
     def success(self, phase: str, window: int | None = WINDOW) -> float:
         """Success over the last episodes of a phase, all with `window` None; NaN if there is none."""
@@ -330,11 +337,12 @@ class FineTuning:
     def _explore(self, image: NDArray[np.uint8]) -> NDArray[np.float32] | None:
         """The latent for an image where something other than the policy acts; None: the policy does."""
         if self._explorer is not None and self._phase in ("before", "train"):
+            self._seen = self._explorer.look(image)
             share = 1.0 if self._phase == "before" else self.config.epsilon
             if float(torch.rand((), generator=self._generator)) >= share:
                 return None
             z = torch.randn(self._explorer.prior.latent_dim, generator=self._generator).numpy()
-            return self._explorer.act(z, self._explorer.look(image))
+            return self._explorer.act(z, self._seen)
         if self._phase == "before" and self._start.policy is None:
             z = torch.randn(self.latent_dim, generator=self._generator).numpy()
             return np.tanh(z) if self._squash else z

@@ -100,6 +100,7 @@ def run_trials(policy: Policy, folder: TrialFolder, robot: str, seed: int) -> It
     try:
         while not folder.done:
             image, info = env.reset(seed=first)
+            policy.begin()
             first, steps, done = None, 0, False
             while not done:
                 image, _, terminated, truncated, info = env.step(policy.act(image))

@@ -140,12 +140,29 @@ class Policy:
         self.card, self.sha256 = card, sha256
         self._actor = actor
         self._controller = None if prior is None else controller_of(prior)
+        self._seen: NDArray[np.float32] | None = None
         self._generator = torch.Generator()
         self.reset(seed)
 
     def reset(self, seed: int) -> None:
-        """Starts the noise anew from this seed."""
+        """Starts the noise anew from this seed, and an episode."""
         self._generator.manual_seed(seed)
+        self.begin()
+
+    def begin(self) -> None:
+        """An episode begins: for policies whose prior remembers the steps before (`remembers`)."""
+        if self._controller is not None:
+            self._controller.begin()
+
+    @property
+    def remembers(self) -> bool:
+        """Whether an action depends on the steps before it."""
+        return self._controller is not None and self._controller.remembers
+
+    def executed(self, action: NDArray[np.floating]) -> None:
+        """What the robot made of the last action, (7,) in [-1, 1], if it executed another one."""
+        if self._controller is not None and self._seen is not None:
+            self._controller.executed(action, self._seen)
 
     def act(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The action (7,) in [-1, 1] for an image (48, 48, 3) uint8; call once for each step.
@@ -155,7 +172,10 @@ class Policy:
         """
         image = check_image(image)
         z = self._actor.act(image, self._generator, self.card.candidates)
-        return z.copy() if self._controller is None else self._controller.act(z, self._controller.look(image))
+        if self._controller is None:
+            return z.copy()
+        self._seen = self._controller.look(image)
+        return self._controller.act(z, self._seen)
 
     def __repr__(self) -> str:
         body = self.card.embodiment

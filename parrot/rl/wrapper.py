@@ -37,6 +37,7 @@ class LatentActionWrapper(gymnasium.Wrapper):
     ) -> tuple[NDArray[np.uint8], dict[str, Any]]:
         """As the wrapped environment's."""
         self._image, info = self.env.reset(seed=seed, options=options)
+        self._controller.begin()
         return self._image, info
 
     def step(self, action: NDArray[np.floating]) -> tuple[NDArray[np.uint8], float, bool, bool, dict[str, Any]]:

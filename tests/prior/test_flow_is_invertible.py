@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from parrot.errors import ConfigError, SpaceError
 from parrot.prior import FlowPrior, PriorConfig, preset
 from parrot.prior.coupling import splits
+from parrot.prior.kinds import kind
 from parrot.prior.spline import rational_quadratic_spline
 
 BOX = st.lists(st.one_of(st.sampled_from([-1.0, 0.0, 1.0]), st.floats(-1, 1, width=32)), min_size=7, max_size=7)
@@ -22,7 +23,7 @@ SHAKE = {"affine": 20, "spline": 20}
 def shaken(config, seed=0):
     """A prior whose couplings are far from the identity, as after training."""
     torch.manual_seed(seed)
-    prior = FlowPrior(config)
+    prior = kind(config.kind).model(config)
     with torch.no_grad():
         for coupling in prior.couplings:
             coupling.net[-1].weight.mul_(SHAKE[config.coupling])
@@ -35,9 +36,9 @@ def images(n, seed=0):
     return torch.randint(0, 256, (n, 3, 48, 48), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))
 
 
-@pytest.fixture(scope="module", params=["paper", "fast"])
+@pytest.fixture(scope="module", params=[("paper", "flow"), ("fast", "flow"), ("fast", "history")])
 def prior(request):
-    return shaken(preset(request.param).model)
+    return shaken(preset(*request.param).model)
 
 
 @given(action=BOX)
