@@ -101,7 +101,7 @@ class Model(nn.Module, ABC):
         return self.encode_image(batch.pixels())
 
     def measures(self, batch: Batch, features: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
-        """Further figures of held-out examples by name, each (B,); for the learning curve."""
+        """Further figures of held-out examples, or of some of them, by name, each (N,); for the learning curve."""
         return {}
 
     def begin(self, mean: Tensor, std: Tensor) -> None:

@@ -18,9 +18,8 @@ from numpy.typing import NDArray
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from parrot.data.dataset import Dataset
-from parrot.errors import ConfigError, DatasetError, WeightsError
+from parrot.errors import ConfigError, DatasetError
 from parrot.prior.augment import random_shift
-from parrot.prior.flow import FlowPrior
 from parrot.prior.weights import load_prior, shipped_prior
 from parrot.provenance import provenance
 from parrot.rl.reward.classifier import ClassifierConfig, RewardClassifier
@@ -79,7 +78,7 @@ def train_classifier(
 
     Raises:
         DatasetError: too few episodes of a kind, or success cannot be told from failure in them.
-        WeightsError: the prior cannot be loaded, or has no image encoder of its own.
+        WeightsError: the prior cannot be loaded.
     """
     labels = label(dataset)
     learning, held = _split(labels, config)
@@ -123,14 +122,8 @@ def _split(labels: Labels, config: RewardConfig) -> tuple[NDArray[np.int64], NDA
 
 
 def _begin(path: Path, seed: int) -> RewardClassifier:
-    """The prior's encoder under a head that says nothing yet.
-
-    Raises:
-        WeightsError: the prior has no encoder.
-    """
+    """The prior's encoder under a head that says nothing yet."""
     prior = load_prior(path)
-    if not isinstance(prior, FlowPrior):
-        raise WeightsError(f"{path}: this prior has no image encoder to begin with; give one of `parrot prior train`")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         classifier = RewardClassifier(
