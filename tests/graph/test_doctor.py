@@ -153,10 +153,15 @@ def test_an_arm_that_is_not_there_is_a_failure_with_what_to_do(shared_world, spy
     assert "interbotix_ros_core" in running.output
 
 
-def test_a_latched_estop_of_arm_node_is_told(shared_world, spy):
-    """The last test here: from now on arm_node commands the arm."""
+@pytest.fixture(scope="module")
+def commanded(shared_world):
+    """From now on arm_node commands the arm; one, however often its test is run."""
     shared_world.node("camera_node", robot="emulated")
     shared_world.node("arm_node", robot="emulated", reward="topic", scene="service")
+
+
+def test_a_latched_estop_of_arm_node_is_told(shared_world, spy, commanded):
+    """The last test here, for the others have no arm_node."""
     spy.estop(True)
     spy.wait(lambda: spy.says("stopped") == "estop", what="the e-stop")
     found = look_until(shared_world, spy, set())
