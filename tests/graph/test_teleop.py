@@ -88,6 +88,7 @@ def test_demonstrations_by_keyboard_reach_the_bag(world: World, spy: Spy, typist
     world.node("sim_node", task="collect", recorded=True, answer_timeout=3600.0)
     spy.wait(lambda: spy.images, what="the first image")
     spy.wait(typist.raw, what="the keyboard")
+    spy.wait(lambda: spy.node.count_publishers(topics.ACTION) > 1, what="teleop_node's publisher")
     spy.spin(1.0)
     assert not spy.vectors[topics.ACTION]  # nobody has pressed anything: the simulator waits
     typist.type("w")
