@@ -34,5 +34,7 @@ def draw(results: Results, path: Path) -> None:
         Line2D([], [], color=colour(a), label=f"{label(a)}" + (f" ({n} of {wanted} runs)" if n < wanted else ""))
         for a, n in counts.items()
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=8, frameon=False)
+    # About 1.9 inches are a name with its number of runs.
+    columns = min(4, int(figure.get_figwidth() / 1.9))
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns, fontsize=8, frameon=False)
     save(figure, results.budget, path)
