@@ -7,7 +7,7 @@ in NumPy, and whatever depends on the image alone is computed when the image com
 from __future__ import annotations
 
 import math
-from collections import deque
+from collections.abc import Callable
 from typing import cast
 
 import numpy as np
@@ -20,7 +20,6 @@ from parrot.prior.coupling import AffineCoupling, Coupling, SplineCoupling
 from parrot.prior.flow import FlowPrior
 from parrot.prior.history import HistoryPrior
 from parrot.prior.spline import MIN_BIN, MIN_SLOPE
-from parrot.spaces import ACTION_DIM
 
 __all__ = ["Controller", "FlowController", "HistoryController", "controller_of"]
 
@@ -39,11 +38,13 @@ class Controller:
         >>> action = controller.act(z, seen)                         # doctest: +SKIP
     """
 
-    remembers = False
-    """Whether an action depends on the steps before it."""
-
     def __init__(self, prior: ActionDecoder) -> None:
         self.prior = prior
+
+    @property
+    def remembers(self) -> bool:
+        """Whether an action depends on the steps before it."""
+        return self.prior.config.past > 0
 
     def begin(self) -> None:
         """An episode begins: what came before is forgotten."""
@@ -51,21 +52,25 @@ class Controller:
     def executed(self, action: NDArray[np.floating], seen: Floats) -> None:
         """What was executed when that image was seen: (7,) in [-1, 1]."""
 
-    @torch.inference_mode()
     def look(self, image: NDArray[np.uint8]) -> Floats:
         """What `act` needs of an image (48, 48, 3) uint8: an array of the controller's own shape.
 
         Raises:
             SpaceError: the image has another shape.
         """
-        pixels = torch.from_numpy(np.ascontiguousarray(image)[None])
-        return self.prior.encode_image(pixels.permute(0, 3, 1, 2)).numpy()
+        return self._encode(image, self.prior.encode_image)
 
     @torch.inference_mode()
     def act(self, z: NDArray[np.floating], seen: Floats) -> Floats:
         """The action (7,) in [-1, 1] that the latent (D,) stands for when that image is seen."""
         latent = torch.from_numpy(np.asarray(z, np.float32)[None])
         return self.prior.decode(latent, features=torch.from_numpy(seen))[0].clamp(-1.0, 1.0).numpy()
+
+    @torch.inference_mode()
+    def _encode(self, image: NDArray[np.uint8], encoder: Callable[[Tensor], Tensor]) -> Floats:
+        """Features (1, n) of one image."""
+        pixels = torch.from_numpy(np.ascontiguousarray(image)[None])
+        return encoder(pixels.permute(0, 3, 1, 2)).numpy()
 
 
 class FlowController(Controller):
@@ -105,33 +110,26 @@ class HistoryController(FlowController):
     """
 
     prior: HistoryPrior
-    remembers = True
 
     def __init__(self, prior: HistoryPrior) -> None:
         super().__init__(prior)
-        self._past: deque[tuple[Floats, Floats]] = deque(maxlen=prior.config.past)
-        self._last: tuple[Floats, Floats] | None = None
+        self.begin()
 
     def begin(self) -> None:
         """As `Controller.begin`."""
-        self._past.clear()
-        self._last = None
+        config = self.prior.config
+        # As in `HistoryPrior.with_past`: a row for each step before, the latest first, zeros where there was none.
+        self._past = np.zeros((config.past, config.step), np.float32)
+        self._last: tuple[Floats, Floats] | None = None
 
-    @torch.inference_mode()
     def look(self, image: NDArray[np.uint8]) -> Floats:
         """Features of the image alone, (features,)."""
-        pixels = torch.from_numpy(np.ascontiguousarray(image)[None])
-        return self.prior.encode_now(pixels.permute(0, 3, 1, 2))[0].numpy()
+        return self._encode(image, self.prior.encode_now)[0]
 
     def act(self, z: NDArray[np.floating], seen: Floats) -> Floats:
         """As `Controller.act`, after the steps that are remembered."""
         self._step_to(seen)
-        missing = self.prior.config.past - len(self._past)
-        width = self.prior.config.features + ACTION_DIM + 1
-        features = np.concatenate([
-            seen, *(np.concatenate([*step, [1.0]]) for step in self._past), np.zeros(missing * width)
-        ])  # fmt: skip
-        action = super().act(z, self._enter(features.astype(np.float32)))
+        action = super().act(z, self._enter(np.concatenate([seen, self._past.ravel()])))
         self._last = seen, action
         return action
 
@@ -143,7 +141,8 @@ class HistoryController(FlowController):
     def _step_to(self, seen: Floats) -> None:
         """Puts the last step among those before, if this is another one."""
         if self._last is not None and self._last[0] is not seen:
-            self._past.appendleft(self._last)
+            latest = np.concatenate([*self._last, np.ones(1, np.float32)])
+            self._past = np.concatenate([latest[None], self._past])[: self.prior.config.past]
             self._last = None
 
 

@@ -19,8 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from parrot.prior.base import ActionDecoder
-from parrot.prior.control import HistoryController
-from parrot.prior.history import HistoryPrior
+from parrot.prior.control import controller_of
 from parrot.prior.weights import load_decoder
 from parrot.results import wilson
 from parrot.sim.env import ManipulationEnv
@@ -95,7 +94,7 @@ class RandomPolicy:
     def __init__(self, prior: ActionDecoder | None, noise: Sequence[np.random.Generator]) -> None:
         self.prior, self.noise = prior, noise
         # What remembers does so of one episode.
-        self.controllers = [HistoryController(prior) for _ in noise] if isinstance(prior, HistoryPrior) else []
+        self.controllers = [controller_of(prior) for _ in noise] if prior is not None and prior.config.past else []
 
     def act(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Actions (B, 7) in [-1, 1] for images (B, 48, 48, 3), one of each episode."""

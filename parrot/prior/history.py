@@ -31,6 +31,11 @@ class HistoryConfig(PriorConfig):
     forget: float = 0.2
     """Share of the training examples whose past is hidden, so that the prior acts sensibly without one."""
 
+    @property
+    def step(self) -> int:
+        """Numbers that stand for a step before: of its image, its action, and that there was one."""
+        return self.features + ACTION_DIM + 1
+
 
 def paper() -> TrainConfig:
     """The training of the paper's flow (appendix B), with a past."""
@@ -66,7 +71,7 @@ class HistoryPrior(FlowPrior):
     config: HistoryConfig
 
     def __init__(self, config: HistoryConfig) -> None:
-        super().__init__(config, features=config.features + config.past * (config.features + ACTION_DIM + 1))
+        super().__init__(config, features=config.features + config.past * config.step)
 
     def encode_now(self, image: Tensor) -> Tensor:
         """Features (B, config.features) float32 of the images (B, 3, 48, 48) alone.
@@ -83,8 +88,7 @@ class HistoryPrior(FlowPrior):
             SpaceError: the images have another shape.
         """
         now = self.encode_now(image)
-        past = now.new_zeros(len(now), self.config.past, self.config.features + ACTION_DIM + 1)
-        return torch.cat([now, past.flatten(1)], 1)
+        return torch.cat([now, now.new_zeros(len(now), self.config.past * self.config.step)], 1)
 
     def with_past(self, now: Tensor, before: Tensor, actions: Tensor, known: Tensor) -> Tensor:
         """Features (B, feature_dim) of a moment and of the `past` steps before it, the latest first.
