@@ -41,6 +41,7 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "no share of successes": ("success_share=0",),
     "no random shifts": ("shift=0",),
     "two plain critics": ("critics=2", "layer_norm=false"),
+    "candidates with all noise": ("noise_scale=1",),
 }
 """Name -> changes to the preset `fast`."""
 

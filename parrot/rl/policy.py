@@ -59,6 +59,7 @@ class Network:
     value_loss: Literal["mse", "bce"]
     mean_bound: float
     log_std_min: float
+    noise_scale: float = 1.0
 
     def actor(self) -> Actor:
         """An actor with weights at random, which computes in float32 on any machine.
@@ -69,6 +70,7 @@ class Network:
         config = SACConfig(
             features=self.features, hidden=self.hidden, layer_norm=self.layer_norm, critics=self.critics,
             value_loss=self.value_loss, mean_bound=self.mean_bound, log_std_min=self.log_std_min,
+            noise_scale=self.noise_scale,
         )  # fmt: skip
         return Actor(config, make_encoder(self.encoder, self.encoding, self.channels), self.latent_dim, self.squash)
 

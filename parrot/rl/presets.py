@@ -106,6 +106,10 @@ class SACConfig:
     policy's mean, else a single sample."""
     candidates_after: int = 0
     """Updates before which exploring takes a single sample: young critics choose badly."""
+    noise_scale: float = 1.0
+    """Share of the policy's standard deviation by which candidates are drawn: near its mean a policy succeeds more
+    often than its samples do. Single samples explore with all of it, as candidates of raw actions do: without a prior
+    there is no other exploration."""
     mean_bound: float = 3.0
     """The policy's mean stays within this, softly: latents further out were never seen by the prior."""
     log_std_min: float = -5.0
@@ -130,13 +134,13 @@ def fast(**changes: Any) -> SACConfig:
     """
     base = paper(
         end_on_success=True, discount=0.97, policy_lr=1e-3, critic_lr=1e-3, lr_warmup=200, lr_floor=0.2,
-        batch_size=128,
+        batch_size=64,
         updates_per_step=0.25, synchronous=False, start_steps=250, start_successes=2, replay_episodes=6000,
         target_period=1, target_tau=0.01, entropy_weight=0.003, auto_entropy=False, entropy_in_target=False,
         prior_kl=True, critics=4, value_loss="bce", clamp_targets=True, n_step=3, success_share=0.25, unbiased=True,
         imitation_weight=1.0, imitation_floor=0.1, imitation_updates=6000,
         encoder="fast", shared_encoder=True, warm_start=True, features=256, layer_norm=True, shift=3, bf16=True,
-        restarts=(3000, 8000), candidates=8, candidates_after=4500,
+        restarts=(6000, 14000), restart_hold=3000, candidates=8, candidates_after=3000, noise_scale=0.5,
     )  # fmt: skip
     return replace(base, **changes)
 

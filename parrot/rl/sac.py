@@ -43,7 +43,7 @@ class Actor:
         if policy is not None:
             self.policy.load_state_dict(policy)
         self.critic = Critic(config, encoder, latent_dim, self.trunk.bf16)
-        self.latent_dim = latent_dim
+        self.latent_dim, self.noise_scale = latent_dim, 1.0 if squash else config.noise_scale
 
     @property
     def parameters(self) -> list[nn.Parameter]:
@@ -79,7 +79,8 @@ class Actor:
         mean, log_std = self.policy(maps)
         if candidates == 0:
             return self.policy.best(mean)[0].numpy()
-        z = self.policy.sample(mean, log_std, torch.randn(candidates, self.latent_dim, generator=generator))[0]
+        noise = torch.randn(candidates, self.latent_dim, generator=generator)
+        z = self.policy.sample(mean, log_std, noise * self.noise_scale if candidates > 1 else noise)[0]
         if candidates == 1:
             return z[0].numpy()
         features = self.critic.projection(maps).expand(candidates, -1)

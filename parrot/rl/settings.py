@@ -113,7 +113,7 @@ class FineTuneConfig:
         # A field that the run's version of parrot did not have yet had no effect.
         there = {**{f.name: f.default for f in fields(self) if f.default is not MISSING}, **there}
         flat = [(name, there.get(name), here[name]) for name in here if name not in (*_FREE, "sac")]
-        theirs = there.get("sac", {})
+        theirs = {**asdict(SACConfig()), **there.get("sac", {})}
         flat += [(f"sac.{name}", theirs.get(name), value) for name, value in here["sac"].items()]
         return [f"{name} is {a!r} there and {b!r} here" for name, a, b in flat if a != b]
 

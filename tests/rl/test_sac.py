@@ -8,7 +8,7 @@ from parrot.rl.checkpoint import load_checkpoint, save_checkpoint
 from parrot.rl.learner import Learner
 from parrot.rl.networks import Ensemble, soft_bound
 from parrot.rl.replay import Replay
-from parrot.rl.sac import Agent
+from parrot.rl.sac import Actor, Agent
 from parrot.rl.settings import sac_config
 from parrot.rl.wrapper import LatentActionWrapper
 
@@ -125,7 +125,7 @@ def test_targets_stay_within_zero_and_one(rng, bias):
 
 
 def test_the_critics_choose_among_the_policys_latents(rng):
-    agent = agent_of(changes=["bf16=false"])
+    agent = agent_of(changes=["bf16=false", "noise_scale=1"])
     image, generator = rng.integers(0, 256, (48, 48, 3), dtype=np.uint8), torch.Generator().manual_seed(0)
     maps = agent.actor.trunk(torch.from_numpy(image).permute(2, 0, 1)[None])
 
@@ -136,6 +136,25 @@ def test_the_critics_choose_among_the_policys_latents(rng):
     chosen = [value(agent.actor.act(image, generator, candidates=64)) for _ in range(10)]
     assert min(chosen) > np.median(explored)
     assert np.mean(chosen) > np.quantile(explored, 0.8)
+
+
+@pytest.mark.parametrize(("candidates", "expected"), [(1, 1.0), (2, 0.5)])
+def test_candidates_are_drawn_nearer_to_the_mean_than_what_explores(rng, candidates, expected):
+    agent = agent_of(changes=["bf16=false", "noise_scale=0.5"])
+    agent.critic.ensemble.weights[-1].data.zero_()  # no opinion: the first candidate is as good as any
+    image, generator = rng.integers(0, 256, (48, 48, 3), dtype=np.uint8), torch.Generator().manual_seed(0)
+    drawn = np.stack([agent.actor.act(image, generator, candidates) for _ in range(300)])
+    assert drawn.std() == pytest.approx(expected, rel=0.1)  # the policy is N(0, I) still
+
+
+def test_raw_actions_keep_all_of_their_noise(rng):
+    config, encoder = sac_config("fast", [*SMALL, "bf16=false", "noise_scale=0.5"]), FastEncoder(32, channels=8)
+    image = rng.integers(0, 256, (48, 48, 3), dtype=np.uint8)
+    raw, latent = (Actor(config, encoder, 7, squash) for squash in (True, False))
+    for actor in (raw, latent):
+        actor.critic.ensemble.weights[-1].data.zero_()
+    first, second = (actor.act(image, torch.Generator().manual_seed(0), 2) for actor in (raw, latent))
+    assert first == pytest.approx(np.tanh(2 * second), abs=1e-5)
 
 
 def test_learning_rates_rise_and_then_fall_to_their_floor(rng):
