@@ -57,7 +57,9 @@ def time_to(
         ConfigError: a task is unknown.
         RunError: as `FineTuning`.
     """
-    kept = [row for row in _read(out) if row["task"] not in tasks or int(row["seed"]) not in seeds]
+    before = _read(out)
+    kept = [row for row in before if row["task"] not in tasks or int(row["seed"]) not in seeds]
+    shares = {(row["task"], int(row["seed"])): row["others"] for row in before}
     rows: list[dict[str, Any]] = []
     for seed in seeds:
         for task in tasks:
@@ -66,17 +68,20 @@ def time_to(
             )
             folder = runs / f"{task}-seed{seed}"
             told = partial(report, task, seed) if report else None
+            finished = (folder / "summary.json").exists()
             with Others() as others:
                 tuning = fine_tune(config, folder, told)
             train = [row for row in tuning.folder.rows if row.phase == "train"]
             last = train[-1] if train else tuning.folder.rows[-1]
+            # Of a run that is only read again, what others took while it ran is what counts.
+            share = shares.get((task, seed), others.share) if finished else others.share
             reached = len(train) >= WINDOW and last.success_50 >= goal.success
             rows.append({
                 "task": task, "goal": goal.success, "reached": int(reached), "seconds": round(last.seconds, 1),
                 "episodes": len(train), "updates": last.updates, "success_last_50": last.success_50,
                 "best_50": max((row.success_50 for row in train[WINDOW - 1 :]), default=math.nan),
                 "success_before": round(tuning.success("before", None), 4),
-                "success_after": round(tuning.success("after", None), 4), "others": others.share, "seed": seed,
+                "success_after": round(tuning.success("after", None), 4), "others": share, "seed": seed,
                 "commit": json.loads((folder / "config.json").read_text())["provenance"]["commit"],
             })  # fmt: skip
             write_results(out, sorted([*kept, *rows], key=lambda row: (row["task"], int(row["seed"]))))
