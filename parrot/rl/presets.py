@@ -147,10 +147,8 @@ def fast(**changes: Any) -> SACConfig:
 
 def arm(**changes: Any) -> SACConfig:
     """`fast` where steps take real time: as many updates as steps, which a core manages at 10 Hz, in larger batches."""
-    base: dict[str, Any] = dict(
-        updates_per_step=1.0, batch_size=128, restarts=(3000, 8000), restart_hold=1500, candidates_after=4500
-    )
-    return fast(**{**base, **changes})
+    base = fast(updates_per_step=1.0, batch_size=128, restarts=(3000, 8000), restart_hold=1500, candidates_after=4500)
+    return replace(base, **changes)
 
 
 PRESETS = {"paper": paper, "fast": fast, "arm": arm}

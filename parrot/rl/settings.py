@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 import yaml
@@ -109,12 +109,11 @@ class FineTuneConfig:
 
     def differences(self, there: dict[str, Any]) -> list[str]:
         """What keeps a run of configuration `there` (from `to_json`) from going on with this one."""
-        here = self.to_json()
+        here, known = self.to_json(), FineTuneConfig(sac=SACConfig()).to_json()
         # A field that the run's version of parrot did not have yet had no effect.
-        there = {**{f.name: f.default for f in fields(self) if f.default is not MISSING}, **there}
-        flat = [(name, there.get(name), here[name]) for name in here if name not in (*_FREE, "sac")]
-        theirs = {**asdict(SACConfig()), **there.get("sac", {})}
-        flat += [(f"sac.{name}", theirs.get(name), value) for name, value in here["sac"].items()]
+        there = {**known, **there, "sac": {**known["sac"], **there.get("sac", {})}}
+        flat = [(name, there[name], here[name]) for name in here if name not in (*_FREE, "sac")]
+        flat += [(f"sac.{name}", there["sac"][name], value) for name, value in here["sac"].items()]
         return [f"{name} is {a!r} there and {b!r} here" for name, a, b in flat if a != b]
 
 
