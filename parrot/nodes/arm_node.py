@@ -71,7 +71,7 @@ class ArmNodeConfig:
     scene_timeout: Annotated[float, Range(1.0, 86400.0)] = 1800.0
     """Seconds to wait for the table to be set before the node gives up."""
     description_timeout: Annotated[float, Range(0.0, 60.0)] = 1.0
-    """Seconds to look for the driver's `robot_description`, before the URDF in the robot's YAML counts."""
+    """Seconds that the driver's `robot_description` may come after its joint states, before its YAML's URDF counts."""
     republish_period: Annotated[float, Range(0.05, 60.0)] = 0.5
     """Seconds without an answer after which the image is published again, for those who joined late."""
     timing: str = ""

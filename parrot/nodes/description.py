@@ -18,8 +18,11 @@ LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability
 ARRIVAL = 5.0
 """Seconds that a text which somebody publishes may take."""
 
+DRIVER = 10.0
+"""Seconds that a driver which is started together with us may take until it publishes joint states."""
 
-def read_description(beside: Node, topic: str, seconds: float) -> str:
+
+def read_description(beside: Node, topic: str, seconds: float, driver: str) -> str:
     """The URDF's text; empty if nobody publishes it.
 
     By a node and an executor of its own, so that it may be called from within a callback.
@@ -27,7 +30,8 @@ def read_description(beside: Node, topic: str, seconds: float) -> str:
     Args:
         beside: A node, whose context and namespace count.
         topic: Name of the topic.
-        seconds: To look for somebody who publishes it.
+        seconds: To look for somebody who publishes it, once the driver is there.
+        driver: Name of the driver's topic of joint states, which tells that it is.
     """
     found: list[str] = []
 
@@ -42,8 +46,10 @@ def read_description(beside: Node, topic: str, seconds: float) -> str:
     try:
         executor.add_node(node)
         node.create_subscription(String, topic, keep, LATCHED)
-        begin = time.monotonic()
-        while not found and time.monotonic() - begin < (ARRIVAL if node.count_publishers(topic) else seconds):
+        end, there = time.monotonic() + DRIVER, False
+        while not found and time.monotonic() < end + (ARRIVAL if node.count_publishers(topic) else 0):
+            if not there and node.count_publishers(driver):
+                there, end = True, time.monotonic() + seconds
             executor.spin_once(timeout_sec=0.05)
     finally:
         executor.shutdown()

@@ -38,7 +38,7 @@ class DriverLink:
     Args:
         node: Whose publishers and subscriptions these are.
         robot: The arm.
-        description_timeout: Seconds to look for a published URDF.
+        description_timeout: Seconds to look for a published URDF, once the driver publishes joint states.
 
     Raises:
         ConfigError: the robot has no driver, its messages are not installed, or the published URDF is another arm's.
@@ -46,7 +46,8 @@ class DriverLink:
 
     def __init__(self, node: GraphNode[Any], robot: RobotConfig, description_timeout: float) -> None:
         self._node, self.robot = node, robot
-        published = read_description(node, description_topic(robot), description_timeout)
+        self.topic = node.resolve_topic_name(make_driver(robot).states)
+        published = read_description(node, description_topic(robot), description_timeout, self.topic)
         kinematics, taken, note = describe(robot, published)
         node.health.facts["kinematics"] = note
         if taken or not published:
@@ -69,7 +70,6 @@ class DriverLink:
         probe = Command(self.home, self.home, self.core.limits.gripper[1], self.core.limits.period, "")
         for message in make_driver(robot, kinematics).messages(probe):
             self._outlet(message)
-        self.topic = node.resolve_topic_name(self.driver.states)
         for message in self.driver.setup():
             self._post(message)
         node.listen(JointState, self.topic, self._on_joints, qos=qos_profile_sensor_data)

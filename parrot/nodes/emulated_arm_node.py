@@ -87,9 +87,9 @@ class EmulatedArmNode(GraphNode[EmulatedArmNodeConfig]):
         self.fresh = True
         self.ending = threading.Event()
 
-        self.joints = self.create_publisher(JointState, driver.joint_states, 10)
         self.description = self.create_publisher(String, description_topic(robot), LATCHED)
         self.description.publish(String(data=robot.urdf_path.read_text(encoding="utf-8")))
+        self.joints = self.create_publisher(JointState, driver.joint_states, 10)
         self.successes = self.create_publisher(Bool, topics.SUCCESS, 10)
         self.listen(JointTrajectory, driver.command, self.receiver(self.arm.arm), qos=10)
         self.listen(JointTrajectory, driver.gripper.topic, self.receiver(self.arm.gripper), qos=10)
