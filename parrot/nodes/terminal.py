@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import select
-import shutil
 import signal
 import sys
 import termios
@@ -89,5 +88,7 @@ def picture(image: NDArray[np.uint8]) -> list[str]:
 
 def room_for(rows: int, columns: int) -> bool:
     """Whether standard output is a terminal of that size."""
-    size = shutil.get_terminal_size()
-    return sys.stdout.isatty() and size.lines >= rows and size.columns >= columns
+    if not sys.stdout.isatty():
+        return False
+    size = os.get_terminal_size(sys.stdout.fileno())  # not what COLUMNS and LINES said before it was resized
+    return size.lines >= rows and size.columns >= columns

@@ -17,17 +17,6 @@ pytest.importorskip("rclpy", reason="needs ROS 2, or the extra `ros`")
 from graph_tools import Spy, World
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A graph's processes race the clock, and a machine that stalls for seconds fails one of hundreds of them.
-
-    Such a test gets one more chance, and pytest's summary names it; one that fails twice has failed.
-    """
-    here = Path(__file__).parent
-    for item in items:
-        if here in item.path.parents:
-            item.add_marker(pytest.mark.flaky(reruns=1))
-
-
 @contextmanager
 def own_domain() -> Iterator[int]:
     """A ROS_DOMAIN_ID that no other test holds; domains above 101 have no ports to spare on Linux."""
