@@ -28,7 +28,7 @@ ARGUMENTS = [
     ("prior", "", "Weights made by `parrot prior train`, of the kind of algo; empty: those that come with parrot."),
     ("robot", "xarm6", "The robot: a name in config/robots, or the path of a YAML file."),
     ("seed", "0", "Seed of the scenes and of the learner."),
-    ("episodes", "6000", "Budget: training episodes."),
+    ("episodes", "20000", "Budget: training episodes."),
     ("minutes", "13.0", "Budget: minutes until the evaluation at the end begins, over all starts of the run."),
     ("solved_success", "0.96", "Training ends early at this success rate of the exploring policy."),
     ("eval_before", "50", "Episodes at the start that act by random latents: they measure the prior."),

@@ -16,7 +16,7 @@ def train(
     prior: Path | None = None,
     preset: str = "fast",
     change: tuple[str, ...] = (),
-    episodes: int = 6000,
+    episodes: int = 20000,
     minutes: float = 13.0,
     env_steps: int = 0,
     probe_every: int = 0,

@@ -140,7 +140,7 @@ def fast(**changes: Any) -> SACConfig:
         prior_kl=True, critics=4, value_loss="bce", clamp_targets=True, n_step=3, success_share=0.25, unbiased=True,
         imitation_weight=1.0, imitation_floor=0.1, imitation_updates=6000,
         encoder="fast", shared_encoder=True, warm_start=True, features=256, layer_norm=True, shift=3, bf16=True,
-        restarts=(6000, 14000), restart_hold=3000, candidates=8, candidates_after=3000, noise_scale=0.5,
+        restarts=(10000, 20000), restart_hold=3000, candidates=8, candidates_after=3000, noise_scale=0.5,
     )  # fmt: skip
     return replace(base, **changes)
 

@@ -46,7 +46,7 @@ class FineTuneConfig:
     """What draws the images; recorded with the episodes."""
     seed: int = 0
     """Of the run: weights, noise, draws."""
-    episodes: int = 6000
+    episodes: int = 20000
     """Budget: training episodes."""
     env_steps: int = 0
     """Budget: environment steps, those at the start that act by z ~ N(0, I) included; 0: no limit."""
