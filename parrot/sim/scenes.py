@@ -10,6 +10,7 @@ import numpy as np
 from parrot.errors import ConfigError
 from parrot.sim.config import ObjectsConfig
 from parrot.sim.objects.catalogue import Catalogue, ObjectModel
+from parrot.sim.paint import painted
 from parrot.sim.tasks import Task
 
 __all__ = ["OBJECTS_IN_SCENE", "Scene", "sample_scene"]
@@ -34,7 +35,7 @@ class Scene:
 
 
 def sample_scene(task: Task, catalogue: Catalogue, area: ObjectsConfig, rng: np.random.Generator) -> Scene:
-    """Draws the objects of one episode and their poses.
+    """Draws the objects of one episode and their poses and, where it is one to learn a prior from, their colours.
 
     Raises:
         ConfigError: the catalogue has too few objects for the task.
@@ -57,6 +58,8 @@ def sample_scene(task: Task, catalogue: Catalogue, area: ObjectsConfig, rng: np.
     placed = [*([container] if container else []), *models]
     places = _places(placed, area, rng)
     yaws = rng.uniform(-math.pi, math.pi, size=len(placed))
+    if task.split == "train":
+        placed = [painted(model, rng) for model in placed]
     objects = tuple((m, p, float(y)) for m, p, y in zip(placed, places, yaws, strict=True))
     return Scene(objects, target_name, container.name if container else None)
 

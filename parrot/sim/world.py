@@ -15,6 +15,7 @@ from parrot.sim.camera import Camera
 from parrot.sim.config import RobotConfig, SceneConfig
 from parrot.sim.meshes import light_urdf
 from parrot.sim.objects.catalogue import ObjectModel
+from parrot.sim.objects.model import Rgba
 from parrot.sim.robot import Arm
 from parrot.sim.unseen import drop_unseen, seen_urdf
 
@@ -46,7 +47,7 @@ class World:
         self.client = pybullet.connect(pybullet.DIRECT)
         self._substeps = max(1, round(1 / (robot.control_hz * scene.physics.substep)))
         self.objects: dict[str, Placed] = {}
-        self._shapes: dict[str, tuple[int, int]] = {}
+        self._shapes: dict[str, tuple[int, int, list[Rgba]]] = {}
         self._textures: dict[Path, int] = {}
         urdf = light_urdf(robot)
         if hide_unseen:
@@ -98,7 +99,7 @@ class World:
             pybullet.stepSimulation(self.client)
 
     def _create(self, model: ObjectModel, position: NDArray[np.float64], yaw: float) -> int:
-        collision, visual = self._shape(model)
+        collision, visual, colours = self._shape(model)
         orientation = pybullet.getQuaternionFromEuler([0, 0, yaw])
         fixed = model.role != "graspable"
         # PyBullet poses a body by its centre of mass; the catalogue, and everything outside this file, by its base.
@@ -119,6 +120,8 @@ class World:
             if part.texture is not None:
                 texture = self._texture(part.texture)
                 pybullet.changeVisualShape(body, -1, index, textureUniqueId=texture, physicsClientId=self.client)
+            if part.rgba != colours[index]:
+                pybullet.changeVisualShape(body, -1, index, rgbaColor=part.rgba, physicsClientId=self.client)
         return body
 
     def _texture(self, path: Path) -> int:
@@ -126,8 +129,8 @@ class World:
             self._textures[path] = pybullet.loadTexture(str(path), physicsClientId=self.client)
         return self._textures[path]
 
-    def _shape(self, model: ObjectModel) -> tuple[int, int]:
-        """Collision and visual shape of a model, read from its meshes once for the life of the world."""
+    def _shape(self, model: ObjectModel) -> tuple[int, int, list[Rgba]]:
+        """Collision and visual shape of a model, read once for the life of the world, and its parts' colours."""
         if model.name not in self._shapes:
             c, parts = self.client, [str(path) for path in model.collisions]
             collision = pybullet.createCollisionShapeArray(
@@ -140,7 +143,7 @@ class World:
                 rgbaColors=[list(v.rgba) for v in visuals],
                 physicsClientId=c,
             )
-            self._shapes[model.name] = (collision, visual)
+            self._shapes[model.name] = (collision, visual, [v.rgba for v in visuals])
         return self._shapes[model.name]
 
     def step(self, action: NDArray[np.floating]) -> None:

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Interior", "ObjectModel", "Visual"]
+__all__ = ["Interior", "ObjectModel", "Rgba", "Visual"]
+
+Rgba = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -15,7 +17,7 @@ class Visual:
 
     path: Path
     """Wavefront OBJ, in metres and in the object's frame, with outward normals and texture coordinates."""
-    rgba: tuple[float, float, float, float]
+    rgba: Rgba
     """Colour, each component in [0, 1]; white under a texture."""
     texture: Path | None = None
     """PNG, or None for plain colour."""
