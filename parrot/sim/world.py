@@ -14,8 +14,7 @@ from parrot.sim.bullet import pybullet
 from parrot.sim.camera import Camera
 from parrot.sim.config import RobotConfig, SceneConfig
 from parrot.sim.meshes import light_urdf
-from parrot.sim.objects.catalogue import ObjectModel
-from parrot.sim.objects.model import Rgba
+from parrot.sim.objects.model import ObjectModel, Rgba
 from parrot.sim.robot import Arm
 from parrot.sim.unseen import drop_unseen, seen_urdf
 
