@@ -17,7 +17,7 @@ import torch
 
 __all__ = ["Latency", "Row", "Work", "alternate", "seconds_at_best", "seconds_each"]
 
-SIDE = 1024
+SIDE = {"cpu": 1024, "cuda": 8192}
 """Rows and columns of the matrices whose product shows what a device can do."""
 
 Work = Callable[[], float]
@@ -82,11 +82,13 @@ def alternate(works: Mapping[str, Work], runs: int, on_run: Callable[[str], None
     return {name: statistics.median(times) for name, times in found.items()}
 
 
-def seconds_each(work: Callable[[], object], times: int) -> float:
-    """Mean seconds of a call."""
+def seconds_each(work: Callable[[], object], times: int, device: torch.device | None = None) -> float:
+    """Mean seconds of a call, until the device, if it is a GPU, is done with all of them."""
     began = time.perf_counter()
     for _ in range(times):
         work()
+    if device is not None and device.type == "cuda":
+        torch.cuda.synchronize(device)
     return (time.perf_counter() - began) / times
 
 
@@ -117,6 +119,7 @@ class Latency:
 
 def seconds_at_best(flops: float, device: torch.device, dtype: torch.dtype) -> float:
     """Seconds for so many floating-point operations at the speed of a large matrix product on this device."""
-    a = torch.rand(SIDE, SIDE, device=device).to(dtype)
+    side = SIDE[device.type]
+    a = torch.rand(side, side, device=device).to(dtype)
     each = seconds_each(lambda: float((a @ a)[0, 0]), 5)
-    return flops * each / (2 * SIDE**3)
+    return flops * each / (2 * side**3)

@@ -24,7 +24,7 @@ from parrot.spaces import ACTION_DIM, EPISODE_STEPS, IMAGE_SHAPE
 
 __all__ = ["decoding", "training"]
 
-STEPS = 10
+STEPS = {"cpu": 10, "cuda": 200}
 """Gradient steps in a run."""
 
 DECODINGS = 300
@@ -48,7 +48,10 @@ def noise_dataset(path: Path, episodes: int, seed: int) -> Dataset:
 
 
 def training(runs: int, seed: int, threads: int) -> Row:
-    """A gradient step of preset `paper`, batch 256, from a batch that is at hand."""
+    """A gradient step of preset `paper`, batch 256; on a GPU, if there is one, with what draws its batch.
+
+    The peer has its batch at hand, as has ours on a processor, where a thread draws it.
+    """
     from parrot.bench.zuko_peer import ZukoPrior
 
     torch.set_num_threads(threads)
@@ -60,8 +63,10 @@ def training(runs: int, seed: int, threads: int) -> Row:
         optimizer = torch.optim.Adam(peer.parameters(), lr=config.lr)
         batch = trainer.batches.at(0).to(trainer.device)
 
+        device, steps = trainer.device, STEPS[trainer.device.type]
+
         def ours() -> None:
-            trainer.update(batch)
+            trainer.advance() if device.type == "cuda" else trainer.update(batch)
 
         def theirs() -> None:
             loss = -peer.log_prob(batch.action, batch.image).mean()
@@ -70,19 +75,23 @@ def training(runs: int, seed: int, threads: int) -> Row:
             optimizer.step()
 
         with FlopCounterMode(display=False) as counter:
-            ours()
-        kind = torch.bfloat16 if native_bf16(trainer.device) else torch.float32
+            trainer.update(batch)
+        kind = torch.bfloat16 if native_bf16(device) else torch.float32
         works = {
-            "ours": lambda: seconds_each(ours, STEPS), "theirs": lambda: seconds_each(theirs, STEPS),
-            "floor": lambda: seconds_at_best(counter.get_total_flops(), trainer.device, kind),
+            "ours": lambda: seconds_each(ours, steps, device), "theirs": lambda: seconds_each(theirs, steps, device),
+            "floor": lambda: seconds_at_best(counter.get_total_flops(), device, kind),
         }  # fmt: skip
         took = alternate(works, runs)
     return Row(
         workload="prior: training step, preset paper, batch 256", unit="ms a step", ours=took["ours"],
         peer="zuko, encoder called in each coupling", theirs=took["theirs"], goal=4.0,
         floor=f"its arithmetic at the speed of a large {kind} product".replace("torch.", ""), least=took["floor"],
-        runs=runs, seed=seed, note=f"{trainer.device.type}, {threads} threads",
+        runs=runs, seed=seed, note=_where(device, threads),
     )  # fmt: skip
+
+
+def _where(device: torch.device, threads: int) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu, {threads} threads"
 
 
 def flow_config(name: str) -> PriorConfig:

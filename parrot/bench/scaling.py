@@ -138,14 +138,12 @@ def _training(folder: Path, kind: str, episodes: int, seed: int) -> Point:
     batches.MEMORY_SHARE = 0.95 if kind == "dataset in memory" else 0.0
     began = time.perf_counter()
     trainer = Trainer(Dataset.open([folder]), replace(preset("fast"), steps=10**6), folder / "run", "cpu")
-    stream = trainer.batches.stream(0, 10**6)
-    call = lambda: trainer.update(next(stream))  # noqa: E731
-    call()
+    trainer.advance()
     ready = time.perf_counter() - began
     try:
-        return _point(kind, episodes, ready, call, base, seed)
+        return _point(kind, episodes, ready, trainer.advance, base, seed)
     finally:
-        stream.close()  # type: ignore[attr-defined]
+        trainer.close()
 
 
 def _replay(episodes: int, seed: int) -> Point:

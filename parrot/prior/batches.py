@@ -10,6 +10,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import psutil
@@ -189,13 +190,17 @@ class Batches:
         self.sources, self.epochs, self.config, self.horizon = sources, epochs, config, horizon
         self._part = slice(worker, None, workers)
         self._seed = (config.seed, 2, *((worker,) if worker else ()))
-        self.images = images_at_hand(sources.dataset)
+
+    @cached_property
+    def images(self) -> Callable[[NDArray[np.int64]], NDArray[np.uint8]]:
+        """From steps to images; whatever of them belongs into memory is read at first use."""
+        return images_at_hand(self.sources.dataset)
 
     def at(self, step: int) -> Batch:
         """Batch number `step`."""
         config = self.config
         rng = np.random.default_rng([*self._seed, step])
-        index = self._index(step)[self._part]
+        index = self.index(step)[self._part]
         places, known = before(self.sources, index, config.model.past)
         # An example's images are shifted together, as a camera would be that stands a little elsewhere.
         images = random_shift(_side_by_side(self.images, index, places), config.shift, rng)
@@ -241,8 +246,8 @@ class Batches:
             leave.set()
             thread.join()
 
-    def _index(self, step: int) -> NDArray[np.int64]:
-        """The steps of the dataset in batch number `step`."""
+    def index(self, step: int) -> NDArray[np.int64]:
+        """The steps of the dataset in batch number `step`, (batch,), those of all workers."""
         n, size = len(self.epochs), self.config.batch
         places = np.arange(step * size, (step + 1) * size)
         index = np.empty(size, dtype=np.int64)

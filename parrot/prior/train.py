@@ -10,7 +10,7 @@ import copy
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -22,12 +22,13 @@ from torch.utils.tensorboard import SummaryWriter
 from parrot.data.dataset import Dataset
 from parrot.durable import write_text
 from parrot.errors import ConfigError, RunError
-from parrot.prior.base import Model
+from parrot.prior.base import Model, Prior
 from parrot.prior.batches import Batch, Batches, held_out_batch, split_episodes
 from parrot.prior.card import make_card, write_card
 from parrot.prior.checkpoint import Position, load_checkpoint, read_position, save_checkpoint
 from parrot.prior.encoder import training_autocast
 from parrot.prior.epochs import Epochs
+from parrot.prior.graphed import GraphedStep, graphable
 from parrot.prior.kinds import kind as kind_of
 from parrot.prior.memory import keep_freed_memory
 from parrot.prior.metrics import Metrics, read_metrics, write_metrics
@@ -44,6 +45,8 @@ MEASURE_EVERY = 500
 SAVE_SECONDS = 60.0
 """Seconds between checkpoints."""
 _EXTENDABLE = ("steps", "minutes")
+_WAIT_EVERY = 50
+"""Steps after which the clock waits for the GPU, which it otherwise runs ahead of."""
 
 
 def learning_rate(config: TrainConfig, step: int, progress: float) -> float:
@@ -86,7 +89,8 @@ class Trainer:
             )
         self.device = torch.device(kind, self.workers.local) if kind == "cuda" else torch.device(kind)
         parts = [split_episodes(self.dataset, config.held_out, config.seed, k) for k in range(len(self.dataset.paths))]
-        horizon = kind_of(config.model.kind).model.HORIZON
+        model = kind_of(config.model.kind).model
+        horizon = model.HORIZON
         if horizon > 1:
             starts = self.dataset.offsets[:-1]
             parts = [(np.intersect1d(steps, starts), np.intersect1d(held, starts)) for steps, held in parts]
@@ -105,14 +109,21 @@ class Trainer:
         self.prior = start_model(fresh, self.sources, groups).to(self.device)
         self.prior.train()
         self.average = copy.deepcopy(self.prior).eval().requires_grad_(False)
+        graphed = graphable(model, config, self.sources, self.device, self.workers.count)
+        rate = torch.tensor(config.lr, device=self.device) if graphed else config.lr
         self.optimizer = torch.optim.AdamW(
-            self.prior.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=True
+            self.prior.parameters(), lr=rate, weight_decay=config.weight_decay, fused=True, capturable=graphed
         )
         self.step, self.seconds = 0, 0.0
         self._started = time.monotonic()
         self.rows: list[Metrics] = []
         if self.checkpoint.exists():
             self._resume()
+        self._graphed: GraphedStep | None = None
+        if graphed:
+            assert isinstance(self.prior, Prior) and isinstance(self.average, Prior)
+            self._graphed = GraphedStep(self.sources, config, self.prior, self.average, self.optimizer, self.device)
+        self._stream: Iterator[Batch] | None = None
 
     @property
     def checkpoint(self) -> Path:
@@ -140,14 +151,12 @@ class Trainer:
         """
         save = save and self.workers.first
         writer = SummaryWriter(str(self.out), purge_step=self.step) if save else None
-        stream = self.batches.stream(self.step, self.config.steps)
         sums, count, since, saved = torch.zeros((), device=self.device), 0, self.seconds, time.monotonic()
         self._started = time.monotonic() - self.seconds
         try:
             while self.progress < 1.0:
-                sums += self.update(next(stream))
+                sums += self.advance()
                 count += 1
-                self.step += 1
                 if self.step % MEASURE_EVERY == 0 or self.progress >= 1.0:
                     if self.workers.first:
                         self._measure(float(sums) / count, count / (self.seconds - since), writer)
@@ -161,15 +170,40 @@ class Trainer:
                     self.save()
                     saved = time.monotonic()
         finally:
-            stream.close()  # type: ignore[attr-defined]
+            self.close()
             if writer:
                 writer.close()
             if save:
                 self.save()
         return self.average
 
+    def advance(self) -> torch.Tensor:
+        """The next gradient step, with the batch that is due; returns what `update` does.
+
+        On a GPU it returns before the step is done, and the next call overwrites what it returned.
+        """
+        if self._graphed:
+            found = self._graphed(
+                self.batches.index(self.step), self._noise_seed(self.step),
+                learning_rate(self.config, self.step, self.progress), self._decay(),
+            )  # fmt: skip
+            if self.step % _WAIT_EVERY == 0:
+                torch.cuda.synchronize(self.device)
+            self.seconds = time.monotonic() - self._started
+        else:
+            self._stream = self._stream or self.batches.stream(self.step, self.config.steps)
+            found = self.update(next(self._stream))
+        self.step += 1
+        return found
+
+    def close(self) -> None:
+        """Ends the thread that makes batches ahead of time; `advance` starts another one."""
+        if self._stream:
+            self._stream.close()  # type: ignore[attr-defined]
+            self._stream = None
+
     def update(self, batch: Batch) -> torch.Tensor:
-        """One gradient step; returns the batch's mean score: of a prior the log-likelihood, in nats."""
+        """One gradient step with this batch; returns its mean score: of a prior the log-likelihood, in nats."""
         config = self.config
         batch = batch.to(self.device)
         for group in self.optimizer.param_groups:
@@ -187,9 +221,8 @@ class Trainer:
         if config.clip is not None:
             torch.nn.utils.clip_grad_norm_(self.prior.parameters(), config.clip)
         self.optimizer.step()
-        # The average follows closely at first: it must not remember the random start.
-        decay = min(config.ema, (1 + self.step) / (10 + self.step)) if config.ema else 0.0
-        torch._foreach_lerp_(list(self.average.parameters()), list(self.prior.parameters()), 1.0 - decay)
+        follow = 1.0 - self._decay()
+        torch._foreach_lerp_(list(self.average.parameters()), list(self.prior.parameters()), follow)
         for mine, latest in zip(self.average.buffers(), self.prior.buffers(), strict=True):
             mine.copy_(latest)
         return likelihood.detach()
@@ -225,11 +258,17 @@ class Trainer:
                 means[k] = float(torch.cat(pieces).mean())
         return found
 
+    def _decay(self) -> float:
+        """Of the average; it follows closely at first: it must not remember the random start."""
+        return min(self.config.ema, (1 + self.step) / (10 + self.step)) if self.config.ema else 0.0
+
     def _noise(self, step: int) -> torch.Generator:
         """The noise of a gradient step: the same whether or not the training was interrupted before it."""
+        return torch.Generator(self.device).manual_seed(self._noise_seed(step))
+
+    def _noise_seed(self, step: int) -> int:
         words = [self.config.seed, 5, step, self.workers.rank]
-        seed = int(np.random.SeedSequence(words).generate_state(1, np.uint64)[0] >> np.uint64(1))
-        return torch.Generator(self.device).manual_seed(seed)
+        return int(np.random.SeedSequence(words).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
     def _overall(self, by_source: Sequence[float]) -> float:
         known = np.isfinite(by_source)
@@ -260,8 +299,8 @@ class Trainer:
         measures = self._held_out()
         by_source = measures.pop("nats")
         row = Metrics(
-            self.step, round(self.seconds, 3), train, self._overall(by_source), self.optimizer.param_groups[0]["lr"],
-            rate, tuple(by_source) if len(by_source) > 1 else (),
+            self.step, round(self.seconds, 3), train, self._overall(by_source),
+            float(self.optimizer.param_groups[0]["lr"]), rate, tuple(by_source) if len(by_source) > 1 else (),
             {name: self._overall(values) for name, values in measures.items()},
         )  # fmt: skip
         self.rows.append(row)

@@ -152,7 +152,7 @@ def test_a_weighed_training_in_two_parts_ends_as_an_unbroken_one(two, tmp_path):
 
 def test_batches_draw_by_weight_whatever_the_sizes(two, tmp_path):
     trainer = Trainer(Sources.open(two, Mix(weights=(1, 3))), SMALL, tmp_path, device="cpu")
-    drawn = np.concatenate([trainer.batches._index(number) for number in range(200)])
+    drawn = np.concatenate([trainer.batches.index(number) for number in range(200)])
     share = (drawn >= trainer.sources.bounds[1]).mean()
     assert share == pytest.approx(24 / 44, abs=0.03)
 
@@ -180,7 +180,7 @@ def test_actions_of_another_scale_are_converted_only_when_told(two, tmp_path):
     # What is drawn, held out and standardised is converted, too.
     trainer = Trainer(sources, SMALL, tmp_path / "run", device="cpu")
     action = trainer.batches.at(0).action.numpy()
-    wanted = sources.actions[trainer.batches._index(0)]
+    wanted = sources.actions[trainer.batches.index(0)]
     assert np.abs(action - wanted)[np.abs(wanted) < 1].max() < 0.06
 
 

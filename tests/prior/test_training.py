@@ -168,7 +168,7 @@ def test_no_episode_is_both_trained_on_and_held_out(dataset):
 def test_an_epoch_visits_every_pair_once(dataset):
     steps = np.arange(100)
     batches = Batches(Sources(dataset), Epochs([steps]), replace(SMALL, batch=30))
-    seen = np.concatenate([batches._index(i) for i in range(10)])
+    seen = np.concatenate([batches.index(i) for i in range(10)])
     for epoch in range(3):
         assert sorted(seen[100 * epoch : 100 * (epoch + 1)]) == list(range(100))
 
