@@ -123,7 +123,7 @@ def batches(dataset, **changes):
 def test_an_example_is_seen_with_the_steps_before_it_in_its_episode(tmp_path):
     dataset = write_dataset(tmp_path / "data", episodes=4)
     source = batches(dataset)
-    batch, index = source.at(0), source._index(0)
+    batch, index = source.at(0), source.index(0)
     starts = dataset.offsets[np.searchsorted(dataset.offsets, index, side="right") - 1]
     assert batch.past is not None
     for row, (step, start) in enumerate(zip(index, starts, strict=True)):
