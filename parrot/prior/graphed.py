@@ -6,8 +6,10 @@ batch made and sent by the processor, they leave the GPU idle for most of the ti
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import shutil
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -77,7 +79,8 @@ class GraphedStep:
         if device.type == "cuda":
             if _compiles():
                 self._score = torch.compile(self._log_likelihood, dynamic=False)
-            self._replay = self._capture().replay
+            with _tensor_cores(self._bf16):
+                self._replay = self._capture().replay
 
     images: Tensor
     """(steps, 48, 48, 3) uint8, of the whole dataset."""
@@ -105,38 +108,40 @@ class GraphedStep:
 
     def batch(self) -> Batch:
         """The examples at `index` with the noise of the generator, as `parrot.prior.batches.Batches.at` makes them."""
-        config, count = self.config, len(self.index)
-        action = self.actions[self.index]
-        noise = torch.randn(action.shape, generator=self.generator, device=self.device)
+        return self._batch(*self._draws())
+
+    def _draws(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Raw noise for a batch: of the actions (B, 7), of the offsets (2, B, 1), of contrast and brightness."""
+        source, device, pixels = self.generator, self.device, self.config.shift
+        count = len(self.index)
+        noise = torch.randn(count, self.actions.shape[1], generator=source, device=device)
+        offsets = torch.randint(-pixels, pixels + 1, (2, count, 1), generator=source, device=device)
+        return noise, offsets, torch.rand(2, count, 1, 1, 1, generator=source, device=device)
+
+    def _batch(self, noise: Tensor, offsets: Tensor, uniform: Tensor) -> Batch:
+        config, action = self.config, self.actions[self.index]
         outwards = action.sign() * noise.abs() * config.dequantise_bound
         action = action + torch.where(action.abs() >= 1.0 - 1e-6, outwards, noise * config.dequantise)
-        image = self._shifted() if config.shift else self.images[self.index]
+        if config.shift:  # each image by its own offset; the border repeats (`parrot.prior.augment`)
+            rows, columns = (self._pixels + offsets).clamp(0, IMAGE_SIZE - 1)
+            image = self.images[self.index[:, None, None], rows[:, :, None], columns[:, None, :]]
+        else:
+            image = self.images[self.index]
         contrast = brightness = None
         if config.jitter:
-            scale = torch.rand((2, count, 1, 1, 1), generator=self.generator, device=self.device) * 2.0 - 1.0
-            contrast, brightness = 1.0 + config.jitter * scale[0], 127.5 * config.jitter * scale[1]
+            scale = config.jitter * (2.0 * uniform - 1.0)
+            contrast, brightness = 1.0 + scale[0], 127.5 * scale[1]
         return Batch(image.permute(0, 3, 1, 2), action, contrast, brightness)
 
-    def _shifted(self) -> Tensor:
-        """The images at `index`, each moved by its own offset; the border repeats (`parrot.prior.augment`)."""
-        pixels = self.config.shift
-        offsets = torch.randint(
-            -pixels, pixels + 1, (2, len(self.index), 1), generator=self.generator, device=self.device
-        )
-        rows, columns = (self._pixels + offsets).clamp_(0, IMAGE_SIZE - 1)
-        return self.images[self.index[:, None, None], rows[:, :, None], columns[:, None, :]]
-
-    def _log_likelihood(
-        self, image: Tensor, action: Tensor, contrast: Tensor | None, brightness: Tensor | None
-    ) -> Tensor:
+    def _log_likelihood(self, noise: Tensor, offsets: Tensor, uniform: Tensor) -> Tensor:
+        batch = self._batch(noise, offsets, uniform)
         # As `training_autocast`, which asks the device what it can do; a graph must not keep what a cast once gave.
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16, cache_enabled=False):
-            features = self.prior.features_in(Batch(image, action, contrast, brightness))
-        return self.prior.log_prob(action, features=features).mean()
+            features = self.prior.features_in(batch)
+        return self.prior.log_prob(batch.action, features=features).mean()
 
     def _step(self) -> None:
-        batch = self.batch()
-        likelihood = self._score(batch.image, batch.action, batch.contrast, batch.brightness)
+        likelihood = self._score(*self._draws())
         self.optimizer.zero_grad(set_to_none=True)
         (-likelihood).backward()
         if self.config.clip is not None:
@@ -179,6 +184,17 @@ class GraphedStep:
                     else:
                         value.zero_()
         return graph
+
+
+@contextlib.contextmanager
+def _tensor_cores(wanted: bool) -> Iterator[None]:
+    """Has what is captured multiply float32 in TF32, which a training in bfloat16 does not notice."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high" if wanted else before)
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def _compiles() -> bool:
