@@ -79,7 +79,7 @@ class GraphedStep:
         if device.type == "cuda":
             if _compiles():
                 self._score = torch.compile(self._log_likelihood, dynamic=False)
-            with _tensor_cores(self._bf16):
+            with _fastest(self._bf16):
                 self._replay = self._capture().replay
 
     images: Tensor
@@ -187,14 +187,19 @@ class GraphedStep:
 
 
 @contextlib.contextmanager
-def _tensor_cores(wanted: bool) -> Iterator[None]:
-    """Has what is captured multiply float32 in TF32, which a training in bfloat16 does not notice."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("high" if wanted else before)
+def _fastest(bf16: bool) -> Iterator[None]:
+    """Has what is captured use the fastest convolutions, found by trying them, and TF32 for float32 products.
+
+    A training in bfloat16 does not notice TF32; another one is left in full precision.
+    """
+    precision, trying = torch.get_float32_matmul_precision(), torch.backends.cudnn.benchmark
+    torch.set_float32_matmul_precision("high" if bf16 else precision)
+    torch.backends.cudnn.benchmark = True
     try:
         yield
     finally:
-        torch.set_float32_matmul_precision(before)
+        torch.set_float32_matmul_precision(precision)
+        torch.backends.cudnn.benchmark = trying
 
 
 def _compiles() -> bool:
