@@ -11,6 +11,7 @@ import pytest
 import torch
 from prior_blobs import SMALL, scenes, write_dataset
 
+from parrot.cli import main
 from parrot.data.dataset import Dataset
 from parrot.errors import DatasetError, RunError, WeightsError
 from parrot.prior import batches as batches_module
@@ -269,3 +270,12 @@ def test_a_training_that_is_told_to_end_keeps_what_it_learnt(dataset, tmp_path, 
     assert process.returncode == 130
     assert read_position(tmp_path / "out" / "checkpoint.safetensors").step > 0
     assert load_prior(tmp_path / "out" / "prior.safetensors", robot="toy-arm").card["steps"] > 0
+
+
+@pytest.mark.parametrize(("steps", "remembers"), [(20, False), (200, True)])
+def test_a_training_that_went_on_for_too_long_is_told_of(tmp_path, capsys, monkeypatch, steps, remembers):
+    monkeypatch.setattr(train, "MEASURE_EVERY", 20)
+    data = write_dataset(tmp_path / "data", episodes=3)
+    options = ["--steps", str(steps), "--batch", "16", "--device", "cpu", "--threads", "1", "--lr", "0.003"]
+    assert main(["prior", "train", str(data.paths[0]), "--out", str(tmp_path / "out"), *options]) == 0
+    assert ("fell since: the model remembers" in " ".join(capsys.readouterr().out.split())) == remembers
