@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import logging
 import shutil
 from collections.abc import Iterator
 
@@ -24,6 +25,8 @@ from parrot.prior.sources import Sources
 from parrot.spaces import IMAGE_SHAPE, IMAGE_SIZE
 
 __all__ = ["GraphedStep", "graphable"]
+
+log = logging.getLogger(__name__)
 
 MEMORY_SHARE = 0.7
 """Images that need more than this share of the GPU's free memory stay in the computer's."""
@@ -78,6 +81,7 @@ class GraphedStep:
         self._replay = self._step
         if device.type == "cuda":
             if _compiles():
+                log.info("compiling the gradient step for %s: about half a minute", torch.cuda.get_device_name(device))
                 self._score = torch.compile(self._log_likelihood, dynamic=False)
             with _fastest(self._bf16):
                 self._replay = self._capture().replay
