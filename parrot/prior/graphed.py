@@ -110,10 +110,6 @@ class GraphedStep:
         self._replay()
         return self.likelihood
 
-    def batch(self) -> Batch:
-        """The examples at `index` with the noise of the generator, as `parrot.prior.batches.Batches.at` makes them."""
-        return self._batch(*self._draws())
-
     def _draws(self) -> tuple[Tensor, Tensor, Tensor]:
         """Raw noise for a batch: of the actions (B, 7), of the offsets (2, B, 1), of contrast and brightness."""
         source, device, pixels = self.generator, self.device, self.config.shift
@@ -123,6 +119,7 @@ class GraphedStep:
         return noise, offsets, torch.rand(2, count, 1, 1, 1, generator=source, device=device)
 
     def _batch(self, noise: Tensor, offsets: Tensor, uniform: Tensor) -> Batch:
+        """The examples at `index` with what `_draws` drew, as `parrot.prior.batches.Batches.at` makes them."""
         config, action = self.config, self.actions[self.index]
         outwards = action.sign() * noise.abs() * config.dequantise_bound
         action = action + torch.where(action.abs() >= 1.0 - 1e-6, outwards, noise * config.dequantise)

@@ -31,6 +31,11 @@ def ungraphed(trainer):
     return GraphedStep(trainer.sources, trainer.config, trainer.prior, trainer.average, trainer.optimizer, CPU)
 
 
+def drawn_by(step):
+    """The batch at the step's index, with noise."""
+    return step._batch(*step._draws())
+
+
 class Offsets:
     """A generator that draws one given offset, as `random_shift` asks for it."""
 
@@ -46,7 +51,7 @@ def test_images_are_shifted_as_they_are_elsewhere(dataset, tmp_path):
     step = ungraphed(Trainer(dataset, config, tmp_path, device="cpu"))
     step.index.copy_(torch.arange(16))
     step.generator.manual_seed(3)
-    drawn = step.batch().image.permute(0, 2, 3, 1).numpy()
+    drawn = drawn_by(step).image.permute(0, 2, 3, 1).numpy()
     found = set()
     for image, moved in zip(dataset.images(np.arange(16)), drawn, strict=True):
         padded = np.pad(image, ((2, 2), (2, 2), (0, 0)), mode="edge")
@@ -60,7 +65,7 @@ def test_actions_are_dequantised_as_they_are_elsewhere(dataset, tmp_path):
     config = replace(SMALL, batch=64, dequantise=0.01, dequantise_bound=0.1)
     step = ungraphed(Trainer(dataset, config, tmp_path, device="cpu"))
     step.index.copy_(torch.arange(64))
-    recorded, drawn = dataset.actions[:64], step.batch().action.numpy()
+    recorded, drawn = dataset.actions[:64], drawn_by(step).action.numpy()
     clipped = np.abs(recorded) >= 1
     assert clipped.any() and not clipped.all()
     assert np.array_equal(np.clip(drawn, -1, 1)[clipped], recorded[clipped])
@@ -69,7 +74,7 @@ def test_actions_are_dequantised_as_they_are_elsewhere(dataset, tmp_path):
 
 
 def test_brightness_and_contrast_change_within_their_bounds(dataset, tmp_path):
-    batch = ungraphed(Trainer(dataset, replace(SMALL, jitter=0.1), tmp_path, device="cpu")).batch()
+    batch = drawn_by(ungraphed(Trainer(dataset, replace(SMALL, jitter=0.1), tmp_path, device="cpu")))
     assert 0.01 < (batch.contrast - 1).abs().max() <= 0.1
     assert 1 < batch.brightness.abs().max() <= 12.75
     assert batch.pixels().shape == (16, 3, 48, 48)
