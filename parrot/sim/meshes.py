@@ -17,7 +17,7 @@ from parrot.sim.config import RobotConfig
 
 __all__ = ["light_urdf"]
 
-_VERSION = 2
+_VERSION = 3
 """Counted up when the way of decimating changes, so that old caches are left alone."""
 
 _SMALLEST = 20
@@ -47,7 +47,7 @@ def light_urdf(robot: RobotConfig) -> Path:
         path = _resolve(mesh.attrib["filename"], source)
         light = folder / f"{hashlib.sha256(str(path).encode()).hexdigest()[:12]}.obj"
         meshes[path] = light
-        mesh.set("filename", str(light))
+        mesh.set("filename", light.name)  # beside the URDF, so that the folder may move
     _decimate(meshes, robot.decimate)
     write_text(urdf, ET.tostring(root, encoding="unicode"))
     return urdf

@@ -7,6 +7,7 @@ the tool goes. Which these are is found by trying: many poses, each drawn once w
 from __future__ import annotations
 
 import hashlib
+import os
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from parrot.sim.robot import Arm
 
 __all__ = ["drop_unseen", "seen_urdf"]
 
-_VERSION = 1
+_VERSION = 2
 """Counted up when the way of looking changes, so that old caches are left alone."""
 
 _POSES = 400
@@ -49,7 +50,7 @@ def drop_unseen(arm: Arm, camera: Camera, urdf: Path, out: Path) -> None:
     Args:
         arm: as loaded from `urdf`, alone in its world; it is moved about.
         camera: what looks at it.
-        urdf: with visual meshes as Wavefront files by absolute path.
+        urdf: with visual meshes as Wavefront files beside it.
         out: the new URDF.
     """
     import trimesh
@@ -64,19 +65,21 @@ def drop_unseen(arm: Arm, camera: Camera, urdf: Path, out: Path) -> None:
         for path, frame in arm.visuals():
             seen[path] |= _visible(meshes[path].triangles, frame, camera, depth)
     root = ET.fromstring(urdf.read_bytes())
+    for solid in root.iterfind(".//collision/geometry/mesh"):
+        solid.set("filename", os.path.relpath(urdf.parent / solid.attrib["filename"], out.parent))
     for link in root.iter("link"):
         for visual in link.findall("visual"):
             mesh = visual.find("geometry/mesh")
             if mesh is None:
                 continue
-            path = Path(mesh.attrib["filename"])
+            path = urdf.parent / mesh.attrib["filename"]
             faces = _with_neighbours(meshes[path].faces, seen[path])
             if not faces.any():
                 link.remove(visual)
                 continue
             cut = trimesh.Trimesh(meshes[path].vertices, meshes[path].faces[faces], process=False)
             cut.remove_unreferenced_vertices()
-            mesh.set("filename", str(out.parent / path.name))
+            mesh.set("filename", path.name)
             with atomic_path(out.parent / path.name) as tmp:
                 cut.export(tmp, include_normals=False)
     write_text(out, ET.tostring(root, encoding="unicode"))
