@@ -118,7 +118,7 @@ def relearn(job: Job) -> dict[str, Any]:
     learner = Learner(maker(config, start), replay, job.seed)
     for _ in range(job.updates):
         learner.update()
-    actor = Actor(replace(config, bf16=False), start.encoder, start.latent_dim)
+    actor = Actor(replace(config, bf16=False), start.encoder, start.latent_dim, judged=start.judged(config))
     actor.load(learner.agent.state())
     env = ManipulationEnv(known["task"], robot=known["robot"], terminate_on_success=True)
     with LatentActionWrapper(env, load_prior(prior_file, known["robot"])) as world:

@@ -10,16 +10,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 
 from parrot.errors import ConfigError, WeightsError
-from parrot.prior.base import ActionDecoder, Prior, TrajectoryDecoder
+from parrot.prior.base import ActionDecoder, Model, Prior, TrajectoryDecoder
 from parrot.prior.encoder import make_encoder
 from parrot.prior.presets import PRESETS as PRIOR_PRESETS
 from parrot.prior.weights import load_model, shipped_prior
+from parrot.rl.judged import Judged
 from parrot.rl.presets import SACConfig
 from parrot.spaces import ACTION_DIM
 
@@ -30,6 +31,7 @@ __all__ = [
     "Start",
     "algorithm",
     "encoder_beside",
+    "judged_by",
     "random_encoder",
     "start_in_latents",
     "start_of",
@@ -56,6 +58,15 @@ class EncoderShape:
         return make_encoder(self.name, self.features, self.channels)
 
 
+def judged_by(judge: str, latent_dim: int, decoder: Model | None, episodes: int = 0) -> Judged:
+    """What critics see of latents that this decoder makes actions of.
+
+    The action, if `judge` says so and it depends on nothing but the latent and the image.
+    """
+    shows = judge == "action" and isinstance(decoder, ActionDecoder) and not decoder.config.past
+    return Judged(latent_dim, cast(ActionDecoder, decoder) if shows else None, episodes)
+
+
 @dataclass(frozen=True)
 class Start:
     """Where learning starts."""
@@ -79,6 +90,10 @@ class Start:
     def squash(self) -> bool:
         """Whether the policy's numbers are to be squashed to [-1, 1]."""
         return self.decoder is None
+
+    def judged(self, config: SACConfig, episodes: int = 0) -> Judged:
+        """What the critics see of latents, as the hyper-parameters say; `episodes` as in `Judged`."""
+        return judged_by(config.judge, self.latent_dim, self.decoder, episodes)
 
 
 @dataclass(frozen=True)

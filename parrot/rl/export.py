@@ -63,7 +63,7 @@ def export_policy(run: Path, out: Path, prior: Path | None = None) -> Policy:
     if start.decoder is not None and path is not None:
         _same_prior(run, start.decoder, path)
     network = _network(config, start)
-    actor = network.actor()
+    actor = network.actor(start.decoder)
     try:
         actor.load(state, acting(state))
     except RuntimeError as error:
@@ -110,7 +110,7 @@ def _network(config: FineTuneConfig, start: Start) -> Network:
         encoder=start.shape.name, channels=start.shape.channels, encoding=start.shape.features,
         latent_dim=start.latent_dim, squash=start.squash, features=c.features, hidden=c.hidden,
         layer_norm=c.layer_norm, critics=c.critics, value_loss=c.value_loss, mean_bound=c.mean_bound,
-        log_std_min=c.log_std_min, noise_scale=c.noise_scale,
+        log_std_min=c.log_std_min, noise_scale=c.noise_scale, judge=c.judge,
     )  # fmt: skip
 
 

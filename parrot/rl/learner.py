@@ -141,11 +141,12 @@ def acting(state: dict[str, Tensor]) -> str:
 
 def maker(config: SACConfig, start: Start) -> Callable[[int, int], Agent]:
     """Makes agents with fresh weights, by seed and by the updates done before them, for a `Learner`."""
+    judged = start.judged(config, config.replay_episodes)
 
     def make(seed: int, born: int) -> Agent:
         return Agent(
             config, start.encoder, start.latent_dim, squash=start.squash, seed=seed, born=born, policy=start.policy,
-            frozen=start.frozen,
+            frozen=start.frozen, judged=judged,
         )  # fmt: skip
 
     return make

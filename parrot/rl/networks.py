@@ -166,10 +166,10 @@ class Ensemble(nn.Module):
 class Critic(nn.Module):
     """Q(s, z) for each member of an ensemble; its logit if the value loss is a cross-entropy."""
 
-    def __init__(self, config: SACConfig, encoder: nn.Module, latent_dim: int, bf16: bool = False) -> None:
+    def __init__(self, config: SACConfig, encoder: nn.Module, width: int, bf16: bool = False) -> None:
         super().__init__()
         self.projection = Projection(encoder, config.features, config.layer_norm, config.warm_start)
-        self.ensemble = Ensemble(config.critics, config.features + latent_dim, config.hidden, config.layer_norm, bf16)
+        self.ensemble = Ensemble(config.critics, config.features + width, config.hidden, config.layer_norm, bf16)
         if config.value_loss == "bce":
             with torch.no_grad():
                 self.ensemble.biases[-1].fill_(-3.0)  # success is rare at first

@@ -22,6 +22,7 @@ from parrot.prior.base import ActionDecoder
 from parrot.prior.control import controller_of
 from parrot.prior.encoder import make_encoder
 from parrot.prior.weights import build_model
+from parrot.rl.algorithms import judged_by
 from parrot.rl.embodiment import Embodiment, embodiment_of
 from parrot.rl.presets import SACConfig
 from parrot.rl.sac import Actor
@@ -60,9 +61,13 @@ class Network:
     mean_bound: float
     log_std_min: float
     noise_scale: float = 1.0
+    judge: Literal["latent", "action"] = "latent"
 
-    def actor(self) -> Actor:
+    def actor(self, decoder: ActionDecoder | None) -> Actor:
         """An actor with weights at random, which computes in float32 on any machine.
+
+        Args:
+            decoder: what makes actions of its latents, with its weights.
 
         Raises:
             ConfigError: this parrot has no such encoder.
@@ -70,9 +75,11 @@ class Network:
         config = SACConfig(
             features=self.features, hidden=self.hidden, layer_norm=self.layer_norm, critics=self.critics,
             value_loss=self.value_loss, mean_bound=self.mean_bound, log_std_min=self.log_std_min,
-            noise_scale=self.noise_scale,
+            noise_scale=self.noise_scale, judge=self.judge,
         )  # fmt: skip
-        return Actor(config, make_encoder(self.encoder, self.encoding, self.channels), self.latent_dim, self.squash)
+        encoder = make_encoder(self.encoder, self.encoding, self.channels)
+        judged = judged_by(self.judge, self.latent_dim, decoder)
+        return Actor(config, encoder, self.latent_dim, self.squash, judged=judged)
 
 
 @dataclass(frozen=True)
@@ -222,7 +229,8 @@ def load_policy(
     values, tensors, digest = read_sealed(path, FORMAT, "parrot export")
     try:
         card = build(PolicyCard, values, "its card")
-        actor = card.network.actor()
+        prior = _prior(path, card, tensors)
+        actor = card.network.actor(prior)
     except ConfigError as error:
         raise WeightsError(f"{path}: {error}; export it again with this version of parrot") from error
     for name, ours in (("image_shape", IMAGE_SHAPE), ("action_names", ACTION_NAMES)):
@@ -230,16 +238,24 @@ def load_policy(
             raise WeightsError(f"{path}: {name} is {getattr(card, name)}, this parrot has {ours}; export it again")
     if robot is not None:
         _fits(path, card.embodiment, embodiment_of(robot, renderer or card.embodiment.renderer))
-    prior_weights = {k.removeprefix(PRIOR): v for k, v in tensors.items() if k.startswith(PRIOR)}
-    prior = None
-    if card.prior is not None:
-        model = build_model(card.prior["config"], card.prior["card"], prior_weights, path)
-        if not isinstance(model, ActionDecoder):
-            raise WeightsError(f"{path}: its prior decodes no actions; export it again")
-        prior = model
     own = {k: v for k, v in tensors.items() if prior is None or not k.startswith(PRIOR)}
     _load(path, actor, card.candidates > 0, own)
     return Policy(card, actor, prior, seed, digest)
+
+
+def _prior(path: Path, card: PolicyCard, tensors: dict[str, Tensor]) -> ActionDecoder | None:
+    """The prior in the file of that path; None: the policy needs none.
+
+    Raises:
+        WeightsError: it decodes no actions, or its weights do not load.
+    """
+    if card.prior is None:
+        return None
+    weights = {k.removeprefix(PRIOR): v for k, v in tensors.items() if k.startswith(PRIOR)}
+    model = build_model(card.prior["config"], card.prior["card"], weights, path)
+    if not isinstance(model, ActionDecoder):
+        raise WeightsError(f"{path}: its prior decodes no actions; export it again")
+    return model
 
 
 def parts_of(actor: Actor, with_critics: bool) -> dict[str, torch.nn.Module]:

@@ -80,6 +80,9 @@ class SACConfig:
     q_weight: float = 1.0
     """Weight of the critics' opinion in the policy's loss."""
 
+    judge: Literal["latent", "action"] = "latent"
+    """What the critics see beside the image: a latent, or the action that it stands for under the prior. Not of a prior
+    that remembers earlier steps: there it is always the latent."""
     encoder: Literal["paper", "fast"] = "paper"
     """Architecture of the image encoder, one of the prior's."""
     shared_encoder: bool = False

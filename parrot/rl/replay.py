@@ -38,6 +38,10 @@ class Batch:
     """(B,) discount of the value at `next_images`; 0 where the task ended the episode."""
     successes: NDArray[np.bool_]
     """(B,) whether the episode succeeded."""
+    numbers: NDArray[np.int64]
+    """(B,) of the images, each image's own as long as it is in the replay."""
+    next_numbers: NDArray[np.int64]
+    """(B,) of the next images."""
     weights: NDArray[np.float32]
     """(B,) likelihood of the draw under uniform sampling over that under the sampling done; 1 on average."""
 
@@ -164,8 +168,15 @@ class Replay:
             next_images=images[slots * self.steps + after],
             discounts=np.where(ended, 0, self.discount**ahead).astype(np.float32),
             successes=successes,
+            numbers=self._numbers(slots, t),
+            next_numbers=self._numbers(slots, after),
             weights=(1 / likelier).astype(np.float32),
         )
+
+    def _numbers(self, slots: NDArray[np.int64], t: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Those of the images at these places: counted on from the first episode ever appended."""
+        rounds = (self._seen - 1 - slots) // self.slots
+        return (rounds * self.slots + slots) * self.steps + t
 
     def _refresh(self) -> None:
         """Finds the rows that can be drawn, if episodes have come since."""

@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from parrot.prior.augment import random_shift
 from parrot.prior.encoder import native_bf16
+from parrot.rl.judged import Judged
 from parrot.rl.networks import Critic, Policy, Trunk
 from parrot.rl.presets import SACConfig
 from parrot.rl.replay import Batch
@@ -37,12 +38,15 @@ class Actor:
         latent_dim: int,
         squash: bool = False,
         policy: Mapping[str, Tensor] | None = None,
+        judged: Judged | None = None,
     ) -> None:
-        self.trunk = Trunk(encoder, config.bf16 and native_bf16(CPU))
+        bf16 = config.bf16 and native_bf16(CPU)
+        self.judged = judged or Judged(latent_dim)
+        self.trunk = Trunk(encoder, bf16)
         self.policy = Policy(config, encoder, latent_dim, squash)
         if policy is not None:
             self.policy.load_state_dict(policy)
-        self.critic = Critic(config, encoder, latent_dim, self.trunk.bf16)
+        self.critic = Critic(config, encoder, self.judged.width, bf16)
         self.latent_dim, self.noise_scale = latent_dim, 1.0 if squash else config.noise_scale
 
     @property
@@ -84,7 +88,8 @@ class Actor:
         if candidates == 1:
             return z[0].numpy()
         features = self.critic.projection(maps).expand(candidates, -1)
-        return z[self.critic.judge(features, z).mean(0).argmax()].numpy()
+        shown = self.judged.show(z, self.judged.look(image[None]))
+        return z[self.critic.judge(features, shown).mean(0).argmax()].numpy()
 
 
 class Agent:
@@ -99,6 +104,7 @@ class Agent:
         born: updates that agents before this one have done.
         policy: weights that the policy starts with; None: it starts as N(0, I).
         frozen: leave the encoder's convolutions as they are.
+        judged: what the critics see of latents; None: the latents.
     """
 
     def __init__(
@@ -112,6 +118,7 @@ class Agent:
         born: int = 0,
         policy: Mapping[str, Tensor] | None = None,
         frozen: bool = False,
+        judged: Judged | None = None,
     ) -> None:
         self.config, self.latent_dim = config, latent_dim
         self.bf16 = config.bf16 and native_bf16(CPU)
@@ -119,8 +126,8 @@ class Agent:
         self.updates = self.born = born
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.actor = Actor(config, encoder, latent_dim, squash, policy)
-        self.policy, self.critic = self.actor.policy, self.actor.critic
+            self.actor = Actor(config, encoder, latent_dim, squash, policy, judged)
+        self.policy, self.critic, self.judged = self.actor.policy, self.actor.critic, self.actor.judged
         self.target = copy.deepcopy(self.critic)
         # A shared encoder learns from the critics' loss only and is its own target (Yarats et al., 2022).
         self.shared = shared = config.shared_encoder or frozen
@@ -152,10 +159,11 @@ class Agent:
         c = self.config
         now, after = self._shifted(batch.images), self._shifted(batch.next_images)
         z = torch.from_numpy(batch.latents)
+        seen = self.judged.look(batch.images, batch.numbers)
         maps = self.trunk(now)
         target = self._target(batch, after)
         features = self.critic.projection(maps)
-        q = self.critic.judge(features, z)
+        q = self.critic.judge(features, self.judged.show(z, seen))
         wanted = target.expand_as(q)
         loss_of = F.mse_loss if c.value_loss == "mse" else F.binary_cross_entropy_with_logits
         errors = loss_of(q, wanted, reduction="none")
@@ -163,7 +171,7 @@ class Agent:
 
         mean, log_std = self.policy(maps.detach() if self.shared else self.actor.trunk(now))
         z_new, log_prob = self.policy.sample(mean, log_std, torch.randn(z.shape, generator=self.generator))
-        q_new = self._value(self.critic.judge(features.detach(), z_new, frozen=True))
+        q_new = self._value(self.critic.judge(features.detach(), self.judged.show(z_new, seen), frozen=True))
         alpha = self.log_alpha.detach().exp()
         policy_loss = (alpha * self._divergence(z_new, log_prob) - c.q_weight * q_new).mean()
         loss = critic_loss + policy_loss
@@ -245,7 +253,7 @@ class Agent:
         maps = self.target_trunk(after)
         mean, log_std = self.policy(maps if self.shared else self.actor.trunk(after))
         z, log_prob = self.policy.sample(mean, log_std, torch.randn(mean.shape, generator=self.generator))
-        q = self.target(maps, z)
+        q = self.target(maps, self.judged.show(z, self.judged.look(batch.next_images, batch.next_numbers)))
         if c.value_loss == "bce":
             q = torch.sigmoid(q)
         if c.target_critics < c.critics:
