@@ -42,8 +42,9 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "no random shifts": ("shift=0",),
     "two plain critics": ("critics=2", "layer_norm=false"),
     "candidates with all noise": ("noise_scale=1",),
+    "critics of actions": ("judge=action",),
 }
-"""Name -> changes to the preset `fast`."""
+"""Name -> changes to the preset `fast`; the last one is none of its choices undone but one that it might make."""
 
 FIRST_SEED = 1_000_000
 """Seed of the first evaluation episode: scenes that no run has met while it learnt."""
