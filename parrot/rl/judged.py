@@ -6,6 +6,8 @@ anew; an action leads to the left everywhere. Both are the same function of stat
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -25,16 +27,16 @@ class Judged:
 
     Args:
         latent_dim: D.
-        decoder: the prior, whose weights stay as they are; None: the critics see the latents.
+        decoder: the prior, of which it keeps a copy as it is now; None: the critics see the latents.
         episodes: how many the replay holds, whose images need to be encoded only once; 0: nothing is kept.
     """
 
     def __init__(self, latent_dim: int, decoder: ActionDecoder | None = None, episodes: int = 0) -> None:
-        self.decoder = decoder
+        # A copy: the policy's networks start from parts of the prior's, and these are trained.
+        self.decoder = None if decoder is None else copy.deepcopy(decoder).eval().requires_grad_(False)
         self.width = latent_dim if decoder is None else decoder.action_dim
         if decoder is None:
             return
-        decoder.eval().requires_grad_(False)
         self._owner = np.full(episodes * EPISODE_STEPS, -1, np.int64)
         # Half precision: 77 MB for 6,000 episodes, and what is encoded by the prior is of the order of 1.
         self._kept = np.empty((len(self._owner), decoder.feature_dim), np.float16)
