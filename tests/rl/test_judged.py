@@ -6,6 +6,7 @@ import torch
 from rl_toys import DotEnv, DotPrior
 from test_sac import agent_of, filled, play
 
+from parrot.baselines.hirl import ConditionalVAE, HIRLConfig
 from parrot.prior.encoder import FastEncoder
 from parrot.prior.flow import FlowPrior
 from parrot.prior.presets import PriorConfig
@@ -38,7 +39,8 @@ def test_they_see_the_action_and_gradients_reach_the_latent_alone(prior, rng):
 
 def test_whatever_starts_from_the_prior_is_trained_all_the_same(prior, rng):
     sac = sac_config("fast", ["judge=action", "features=16", "hidden=[32, 32]", "encoder=paper"])
-    told, plain = (Agent(sac, prior.encoder, 7, judged=judged) for judged in (Judged(7, prior), None))
+    plain = Agent(sac, prior.encoder, 7)  # before the critics' view is made, which must not change the prior
+    told = Agent(sac, prior.encoder, 7, judged=Judged(7, prior))
     for mine, other in ((told.policy, plain.policy), (told.critic, plain.critic), (told.trunk, plain.trunk)):
         trained = [name for name, weight in mine.named_parameters() if weight.requires_grad]
         assert trained == [name for name, weight in other.named_parameters() if weight.requires_grad]
@@ -108,7 +110,9 @@ def test_a_prior_that_remembers_shows_nothing():
     assert judged_by("latent", 7, FlowPrior(PriorConfig(layers=2, hidden=16, channels=4))).decoder is None
 
 
-def test_critics_of_actions_take_seven_numbers_whatever_the_latent(prior):
+def test_critics_of_actions_take_seven_numbers_whatever_the_latent():
+    decoder = ConditionalVAE(HIRLConfig(encoder="fast", channels=8, features=16, hidden=16)).eval()
+    assert decoder.latent_dim == 8
     sac = sac_config("fast", ["judge=action", "features=32", "hidden=[32, 32]"])
-    agent = Agent(sac, FastEncoder(32, channels=8), 7, judged=Judged(7, prior))
+    agent = Agent(sac, FastEncoder(32, channels=8), 8, judged=Judged(8, decoder))
     assert agent.critic.ensemble.weights[0].shape[1] == 32 + 7
