@@ -36,7 +36,7 @@ def generate_launch_description() -> LaunchDescription:
             DeclareLaunchArgument(
                 "preset",
                 default_value="arm",
-                choices=["fast", "arm", "paper"],
+                choices=["fast", "flow", "arm", "paper"],
                 description="Hyper-parameters: arm learns more from each step than fast, for it has the time; paper.",
             ),
             DeclareLaunchArgument("seed", default_value="0", description="Seed of the learner."),

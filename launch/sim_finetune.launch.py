@@ -34,7 +34,7 @@ ARGUMENTS = [
     ("eval_before", "50", "Episodes at the start that act by random latents: they measure the prior."),
     ("eval_after", "50", "Episodes at the end that act by the trained policy without exploring."),
     ("epsilon", "0.9", "For prior_explore: how often an action comes from the prior while it learns."),
-    ("preset", "fast", "Hyper-parameters: fast, for two CPU cores; arm, for real time; paper, Table 1."),
+    ("preset", "fast", "Hyper-parameters: fast or flow, for two CPU cores; arm, for real time; paper, Table 1."),
     ("changes", "", "Changes to the preset, FIELD=VALUE separated by semicolons."),
 ]
 
@@ -60,7 +60,7 @@ def node(name: str, parameters: dict[str, Any], **options: Any) -> Node:
 def generate_launch_description() -> LaunchDescription:
     """The graph: sim_node, prior_node if algo acts through it, rl_node, and recorder_node if record:=true."""
     run = ["runs/", LaunchConfiguration("task"), "-", LaunchConfiguration("algo"), "-seed", LaunchConfiguration("seed")]
-    choices = {"algo": ALGORITHMS, "preset": ["fast", "arm", "paper"]}
+    choices = {"algo": ALGORITHMS, "preset": ["fast", "flow", "arm", "paper"]}
     declared = [
         DeclareLaunchArgument(name, default_value=default, description=description, choices=choices.get(name))
         for name, default, description in ARGUMENTS

@@ -79,23 +79,23 @@ class ClonedPolicy(Model):
 
     def score(self, batch: Batch, features: Tensor, step: int, generator: torch.Generator) -> Tensor:
         """Log-likelihood and weighed entropy, (B,); with the term that tunes the weight."""
-        mean, log_std = self.policy(features)
-        noise = torch.randn(mean.shape, generator=generator, device=mean.device)
-        sampled = self.policy.sample(mean, log_std, noise)[1]
-        likelihood = self.policy.log_prob(mean, log_std, batch.action.clamp(-BOUND, BOUND))
+        found = self.policy(features)
+        noise = torch.randn(found.shape, generator=generator, device=features.device)
+        sampled = found.sample(noise)[1]
+        likelihood = found.log_prob(batch.action.clamp(-BOUND, BOUND))
         target = self.config.target_entropy_per_dim * ACTION_DIM
         tuning = self.log_alpha * (sampled.detach() + target)
         return likelihood - self.log_alpha.detach().exp() * sampled + (tuning - tuning.detach())
 
     def measures(self, batch: Batch, features: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         """Likelihood and entropy in nats, and the error of the mean action, for each example (B,)."""
-        mean, log_std = self.policy(features)
-        noise = torch.randn(mean.shape, generator=generator, device=mean.device)
+        found = self.policy(features)
+        noise = torch.randn(found.shape, generator=generator, device=features.device)
         action = batch.action.clamp(-BOUND, BOUND)
         return {
-            "log_likelihood": self.policy.log_prob(mean, log_std, action),
-            "entropy": -self.policy.sample(mean, log_std, noise)[1],
-            "absolute_error": (self.policy.best(mean) - action).abs().mean(-1),
+            "log_likelihood": found.log_prob(action),
+            "entropy": -found.sample(noise)[1],
+            "absolute_error": (torch.tanh(found.mean) - action).abs().mean(-1),
         }
 
     @torch.no_grad()

@@ -89,6 +89,7 @@ def time_to(
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4),
     success: float = 0.9,
     minutes: float = 20.0,
+    preset: str = "fast",
     runs: Path = Path("runs/time_to"),
     out: Path = Path("results/time_to.csv"),
 ) -> None:
@@ -102,6 +103,7 @@ def time_to(
         seeds: seeds of the runs of each.
         success: rate at which a task counts as learnt.
         minutes: a run that takes longer has failed.
+        preset: hyper-parameters; of each preset the runs and the table need a place of their own.
         runs: folder for the runs.
         out: CSV to write, anew after each run; rows of other tasks and seeds stay.
     """
@@ -122,7 +124,7 @@ def time_to(
             elif status.episode % 100 == 0:
                 console.print(f"{task}, seed {seed}: {line(status)}", highlight=False, soft_wrap=True)
 
-        rows = time_to(Goal(success, minutes), tasks, seeds, out, runs, report)
+        rows = time_to(Goal(success, minutes, preset), tasks, seeds, out, runs, report)
     view = Table("task", f"median time to {success:.0%}", "seeds that got there")
     for task, seconds in medians(rows).items():
         there = [row["reached"] for row in rows if row["task"] == task]

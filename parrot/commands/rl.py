@@ -37,7 +37,7 @@ def train(
         run_dir: Folder of the run: configuration, curves, checkpoint, episodes, summary.
         algo: `parrot` acts in the prior's latent space, `sac` in raw actions; docs/baselines.md lists all.
         prior: Weights of the prior, or of what the comparison starts from; by default those that come with parrot.
-        preset: Hyper-parameters: `fast` or `paper`.
+        preset: Hyper-parameters: `fast`, `flow`, `arm` or `paper`.
         change: Changes to the preset, e.g. `n_step=5 batch_size=64`.
         episodes: Budget of training episodes.
         minutes: Budget of wall-clock time, the last evaluation not counted.

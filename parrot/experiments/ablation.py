@@ -42,9 +42,8 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "no random shifts": ("shift=0",),
     "two plain critics": ("critics=2", "layer_norm=false"),
     "candidates with all noise": ("noise_scale=1",),
-    "critics of actions": ("judge=action",),
 }
-"""Name -> changes to the preset `fast`; the last one is none of its choices undone but one that it might make."""
+"""Name -> changes to the preset `fast`."""
 
 FIRST_SEED = 1_000_000
 """Seed of the first evaluation episode: scenes that no run has met while it learnt."""
@@ -119,7 +118,7 @@ def relearn(job: Job) -> dict[str, Any]:
     learner = Learner(maker(config, start), replay, job.seed)
     for _ in range(job.updates):
         learner.update()
-    actor = Actor(replace(config, bf16=False), start.encoder, start.latent_dim, judged=start.judged(config))
+    actor = Actor(replace(config, bf16=False), start.encoder, start.latent_dim, space=start.space(config))
     actor.load(learner.agent.state())
     env = ManipulationEnv(known["task"], robot=known["robot"], terminate_on_success=True)
     with LatentActionWrapper(env, load_prior(prior_file, known["robot"])) as world:

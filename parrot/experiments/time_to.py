@@ -17,6 +17,7 @@ import psutil
 
 from parrot.results import write_results
 from parrot.rl.loop import fine_tune
+from parrot.rl.presets import preset
 from parrot.rl.settings import FineTuneConfig
 from parrot.rl.status import WINDOW, Status
 
@@ -31,6 +32,8 @@ class Goal:
     """Success over the last 50 episodes of the exploring policy."""
     minutes: float = 20.0
     """A run that has not got there by then has failed."""
+    preset: str = "fast"
+    """Hyper-parameters that it has to be learnt with."""
 
 
 def time_to(
@@ -54,7 +57,7 @@ def time_to(
         report: called with task, seed and status at the end of every episode.
 
     Raises:
-        ConfigError: a task is unknown.
+        ConfigError: a task or the preset is unknown.
         RunError: as `FineTuning`.
     """
     before = _read(out)
@@ -64,8 +67,9 @@ def time_to(
     for seed in seeds:
         for task in tasks:
             config = FineTuneConfig(
-                task=task, seed=seed, minutes=goal.minutes, solved_success=goal.success, solved_window=WINDOW
-            )
+                task=task, seed=seed, minutes=goal.minutes, solved_success=goal.success, solved_window=WINDOW,
+                sac=preset(goal.preset),
+            )  # fmt: skip
             folder = runs / f"{task}-seed{seed}"
             told = partial(report, task, seed) if report else None
             finished = (folder / "summary.json").exists()

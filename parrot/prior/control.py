@@ -7,7 +7,7 @@ in NumPy, and whatever depends on the image alone is computed when the image com
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import cast
 
 import numpy as np
@@ -21,7 +21,7 @@ from parrot.prior.flow import FlowPrior
 from parrot.prior.history import HistoryPrior
 from parrot.prior.spline import MIN_BIN, MIN_SLOPE
 
-__all__ = ["Controller", "FlowController", "HistoryController", "controller_of"]
+__all__ = ["Controller", "FlowController", "HistoryController", "NumpyFlow", "controller_of"]
 
 Floats = NDArray[np.float32]
 
@@ -73,6 +73,40 @@ class Controller:
         return encoder(pixels.permute(0, 3, 1, 2)).numpy()
 
 
+class NumpyFlow:
+    """A flow at a single image, without gradients or densities.
+
+    Args:
+        couplings: in the order of `FlowPrior.decode`.
+        mean: (D,) of what comes out after the last.
+        std: (D,) of it.
+        copied: keep the weights as they are now; else they are those that the couplings have at each call.
+    """
+
+    def __init__(self, couplings: Iterable[nn.Module], mean: Tensor, std: Tensor, copied: bool = False) -> None:
+        kept = _copied if copied else _array
+        self._layers = [_layer(cast(Coupling, coupling), kept) for coupling in couplings]
+        self._mean, self._std = kept(mean), kept(std)
+
+    def enter(self, features: Floats) -> Floats:
+        """The image's part of what enters each coupling's network, of its features (F,): (layers, hidden)."""
+        return np.stack([layer.image_part(features) for layer in self._layers])
+
+    def decode(self, z: Floats, entered: Floats) -> Floats:
+        """(N, D) -> (N, D)."""
+        x = z.copy()
+        for layer, part in zip(self._layers, entered, strict=True):
+            layer.apply(x, part)
+        return x * self._std + self._mean
+
+    def encode(self, action: Floats, entered: Floats) -> Floats:
+        """The inverse of `decode`."""
+        x = (action - self._mean) / self._std
+        for layer, part in zip(reversed(self._layers), reversed(entered), strict=True):
+            layer.apply(x, part, inverse=True)
+        return x
+
+
 class FlowController(Controller):
     """A flow, in NumPy; its actions are those of `FlowPrior.decode` to 1e-5."""
 
@@ -80,26 +114,19 @@ class FlowController(Controller):
 
     def __init__(self, prior: FlowPrior) -> None:
         super().__init__(prior)
-        couplings = [cast(Coupling, coupling) for coupling in prior.couplings]
-        self._layers = [_layer(coupling) for coupling in couplings]
-        self._mean, self._std = _array(prior.mean), _array(prior.std)
-        # The image's part of every coupling's first layer, in one product.
-        self._weight = np.concatenate([_array(_linears(c)[0].weight)[:, c.n_kept :] for c in couplings])
-        self._bias = np.concatenate([_array(_linears(c)[0].bias) for c in couplings])
+        self._flow = NumpyFlow(prior.couplings, prior.mean, prior.std, copied=True)
 
     def look(self, image: NDArray[np.uint8]) -> Floats:
         """The image's part of what enters each coupling's network: (layers, hidden)."""
-        return self._enter(super().look(image)[0])
-
-    def _enter(self, features: Floats) -> Floats:
-        return (self._weight @ features + self._bias).reshape(len(self._layers), -1)
+        return self._flow.enter(super().look(image)[0])
 
     def act(self, z: NDArray[np.floating], seen: Floats) -> Floats:
         """As `Controller.act`."""
-        x = np.array(z, np.float32)
-        for layer, image_part in zip(self._layers, seen, strict=True):
-            layer.apply(x, image_part)
-        return np.clip(x * self._std + self._mean, -1.0, 1.0)
+        return np.clip(self._flow.decode(np.asarray(z, np.float32)[None], seen)[0], -1.0, 1.0)
+
+    def latent(self, action: NDArray[np.floating], seen: Floats) -> Floats:
+        """The latent (D,) that stands for an action (7,), not necessarily in [-1, 1], when that image is seen."""
+        return self._flow.encode(np.asarray(action, np.float32)[None], seen)[0]
 
 
 class HistoryController(FlowController):
@@ -129,7 +156,7 @@ class HistoryController(FlowController):
     def act(self, z: NDArray[np.floating], seen: Floats) -> Floats:
         """As `Controller.act`, after the steps that are remembered."""
         self._step_to(seen)
-        action = super().act(z, self._enter(np.concatenate([seen, self._past.ravel()])))
+        action = super().act(z, self._flow.enter(np.concatenate([seen, self._past.ravel()])))
         self._last = seen, action
         return action
 
@@ -154,59 +181,74 @@ def controller_of(prior: ActionDecoder) -> Controller:
 
 
 class _AffineLayer:
-    """A coupling for one sample, forward only."""
+    """A coupling."""
 
-    def __init__(self, coupling: Coupling) -> None:
+    def __init__(self, coupling: Coupling, kept: Callable[[Tensor], Floats]) -> None:
         first, second, third = _linears(coupling)
         order, n = coupling.order.numpy(), coupling.n_kept
         self.kept, self.changed = order[:n], order[n:]
-        self.first = _array(first.weight)[:, :n]
-        self.second, self.second_bias = _array(second.weight), _array(second.bias)
-        self.third, self.third_bias = _array(third.weight), _array(third.bias)
+        weight = kept(first.weight)
+        self.first, self.image, self.first_bias = weight[:, :n].T, weight[:, n:], kept(first.bias)
+        self.second, self.second_bias = kept(second.weight).T, kept(second.bias)
+        self.third, self.third_bias = kept(third.weight).T, kept(third.bias)
 
-    def apply(self, x: Floats, image_part: Floats) -> None:
-        """Changes the latent (D,) in place."""
-        h = image_part + self.first @ x[self.kept]
-        h = self.second @ np.maximum(h, 0.0) + self.second_bias
-        numbers = self.third @ np.maximum(h, 0.0) + self.third_bias
-        x[self.changed] = self.transform(x[self.changed], numbers.reshape(len(self.changed), -1))
+    def image_part(self, features: Floats) -> Floats:
+        """What the first layer makes of the image."""
+        return self.image @ features + self.first_bias
 
-    def transform(self, x: Floats, numbers: Floats) -> Floats:
+    def apply(self, x: Floats, image_part: Floats, inverse: bool = False) -> None:
+        """Changes latents (N, D) in place, or changes them back."""
+        h = image_part + x[:, self.kept] @ self.first
+        h = np.maximum(h, 0.0) @ self.second + self.second_bias
+        numbers = np.maximum(h, 0.0) @ self.third + self.third_bias
+        x[:, self.changed] = self.transform(x[:, self.changed], numbers.reshape(len(x), len(self.changed), -1), inverse)
+
+    def transform(self, x: Floats, numbers: Floats, inverse: bool) -> Floats:
         """As `AffineCoupling.transform`."""
-        v, t = numbers[:, 0], numbers[:, 1]
-        return x * np.exp(AffineCoupling.bound * np.tanh(v / AffineCoupling.bound)) + t
+        v, t = numbers[..., 0], numbers[..., 1]
+        v = AffineCoupling.bound * np.tanh(v / AffineCoupling.bound)
+        return (x - t) * np.exp(-v) if inverse else x * np.exp(v) + t
 
 
 class _SplineLayer(_AffineLayer):
-    """A spline coupling for one sample, forward only."""
+    """A spline coupling."""
 
-    def transform(self, x: Floats, numbers: Floats) -> Floats:
+    def transform(self, x: Floats, numbers: Floats, inverse: bool) -> Floats:
         """As `rational_quadratic_spline`."""
-        bins, bound, n = SplineCoupling.bins, SplineCoupling.bound, len(x)
-        sizes = numbers[:, : 2 * bins].reshape(n, 2, bins)
+        bins, bound, shape = SplineCoupling.bins, SplineCoupling.bound, x.shape
+        sizes = numbers[..., : 2 * bins].reshape(x.size, 2, bins)
         shares = np.exp(sizes - sizes.max(-1, keepdims=True))
         shares *= (1.0 - MIN_BIN * bins) / shares.sum(-1, keepdims=True)
         shares += MIN_BIN
-        knots = np.full((n, 2, bins + 1), -bound, np.float32)
+        knots = np.full((x.size, 2, bins + 1), -bound, np.float32)
         knots[..., 1:] += 2.0 * bound * shares.cumsum(-1)
-        slopes = np.ones((n, bins + 1), np.float32)
+        slopes = np.ones((x.size, bins + 1), np.float32)
         slopes[:, 1:-1] = MIN_SLOPE + (1.0 - MIN_SLOPE) * np.logaddexp(
-            numbers[:, 2 * bins :] + math.log(math.e - 1.0), 0.0
+            numbers[..., 2 * bins :].reshape(x.size, -1) + math.log(math.e - 1.0), 0.0
         )
 
-        rows = np.arange(n)
-        left = (x[:, None] >= knots[:, 0, 1:-1]).sum(-1)
+        x = x.ravel()
+        rows = np.arange(len(x))
+        left = (x[:, None] >= knots[:, int(inverse), 1:-1]).sum(-1)
         low, high = knots[rows, :, left], knots[rows, :, left + 1]
         d0, d1 = slopes[rows, left], slopes[rows, left + 1]
         width, height = (high - low).T
-        mean, t = height / width, (x - low[:, 0]) / width
-        mixed = t * (1.0 - t)
-        y = low[:, 1] + height * (mean * t * t + d0 * mixed) / (mean + (d0 + d1 - 2.0 * mean) * mixed)
-        return np.where(np.abs(x) < bound, y, x)
+        mean = height / width
+        bend = d0 + d1 - 2.0 * mean
+        if inverse:
+            rise = x - low[:, 1]
+            a, b, c = height * (mean - d0) + rise * bend, height * d0 - rise * bend, -mean * rise
+            t = 2.0 * c / (-b - np.sqrt(np.maximum(b * b - 4.0 * a * c, 0.0)))
+            y = low[:, 0] + t * width
+        else:
+            t = (x - low[:, 0]) / width
+            mixed = t * (1.0 - t)
+            y = low[:, 1] + height * (mean * t * t + d0 * mixed) / (mean + bend * mixed)
+        return np.where(np.abs(x) < bound, y, x).reshape(shape)
 
 
-def _layer(coupling: Coupling) -> _AffineLayer:
-    return _SplineLayer(coupling) if isinstance(coupling, SplineCoupling) else _AffineLayer(coupling)
+def _layer(coupling: Coupling, kept: Callable[[Tensor], Floats]) -> _AffineLayer:
+    return (_SplineLayer if isinstance(coupling, SplineCoupling) else _AffineLayer)(coupling, kept)
 
 
 def _linears(coupling: Coupling) -> list[nn.Linear]:
@@ -214,4 +256,8 @@ def _linears(coupling: Coupling) -> list[nn.Linear]:
 
 
 def _array(tensor: Tensor) -> Floats:
-    return tensor.detach().cpu().numpy().copy()
+    return tensor.detach().cpu().numpy()
+
+
+def _copied(tensor: Tensor) -> Floats:
+    return _array(tensor).copy()

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -18,10 +18,11 @@ from torch import Tensor, nn
 from parrot.errors import ConfigError, WeightsError
 from parrot.prior.base import ActionDecoder, Model, Prior, TrajectoryDecoder
 from parrot.prior.encoder import make_encoder
+from parrot.prior.flow import FlowPrior
 from parrot.prior.presets import PRESETS as PRIOR_PRESETS
 from parrot.prior.weights import load_model, shipped_prior
-from parrot.rl.judged import Judged
 from parrot.rl.presets import SACConfig
+from parrot.rl.space import ActionSpace, LatentSpace
 from parrot.spaces import ACTION_DIM
 
 __all__ = [
@@ -31,8 +32,8 @@ __all__ = [
     "Start",
     "algorithm",
     "encoder_beside",
-    "judged_by",
     "random_encoder",
+    "space_of",
     "start_in_latents",
     "start_of",
     "weights_of",
@@ -58,13 +59,14 @@ class EncoderShape:
         return make_encoder(self.name, self.features, self.channels)
 
 
-def judged_by(judge: str, latent_dim: int, decoder: Model | None, episodes: int = 0) -> Judged:
-    """What critics see of latents that this decoder makes actions of.
+def space_of(policy: str, latent_dim: int, decoder: Model | None, episodes: int = 0) -> LatentSpace:
+    """Where such a policy is at home, `policy` and `episodes` as in `SACConfig` and `ActionSpace`.
 
-    The action, if `judge` says so and it depends on nothing but the latent and the image.
+    Among actions, if a flow that remembers nothing makes them.
     """
-    shows = judge == "action" and isinstance(decoder, ActionDecoder) and not decoder.config.past
-    return Judged(latent_dim, cast(ActionDecoder, decoder) if shows else None, episodes)
+    if policy == "flow" and isinstance(decoder, FlowPrior) and not decoder.config.past:
+        return ActionSpace(decoder, episodes)
+    return LatentSpace(latent_dim)
 
 
 @dataclass(frozen=True)
@@ -91,9 +93,18 @@ class Start:
         """Whether the policy's numbers are to be squashed to [-1, 1]."""
         return self.decoder is None
 
-    def judged(self, config: SACConfig, episodes: int = 0) -> Judged:
-        """What the critics see of latents, as the hyper-parameters say; `episodes` as in `Judged`."""
-        return judged_by(config.judge, self.latent_dim, self.decoder, episodes)
+    def space(self, config: SACConfig, episodes: int = 0) -> LatentSpace:
+        """Where the policy is at home, as `space_of`.
+
+        Raises:
+            ConfigError: the policy cannot be a copy of the prior.
+        """
+        found = space_of(config.policy, self.latent_dim, self.decoder, episodes)
+        if isinstance(found, ActionSpace) and not config.warm_start:
+            raise ConfigError(
+                "policy=flow is a copy of the prior, which looks through its own encoder; set warm_start=true"
+            )
+        return found
 
 
 @dataclass(frozen=True)

@@ -110,7 +110,7 @@ def _network(config: FineTuneConfig, start: Start) -> Network:
         encoder=start.shape.name, channels=start.shape.channels, encoding=start.shape.features,
         latent_dim=start.latent_dim, squash=start.squash, features=c.features, hidden=c.hidden,
         layer_norm=c.layer_norm, critics=c.critics, value_loss=c.value_loss, mean_bound=c.mean_bound,
-        log_std_min=c.log_std_min, noise_scale=c.noise_scale, judge=c.judge,
+        log_std_min=c.log_std_min, noise_scale=c.noise_scale, policy=c.policy,
     )  # fmt: skip
 
 

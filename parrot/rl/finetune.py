@@ -69,7 +69,7 @@ class FineTuning:
         # For one image at a time, casting the weights to bfloat16 costs more than it saves.
         self._actor = Actor(
             replace(config.sac, bf16=False), start.encoder, start.latent_dim, start.squash, start.policy,
-            start.judged(config.sac),
+            start.space(config.sac),
         )  # fmt: skip
         self.folder = RunFolder(self.run_dir, config, start.latent_dim)
         self.learner: LearnerProcess | None = None

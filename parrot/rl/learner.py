@@ -7,7 +7,6 @@ main module is imported there.
 
 from __future__ import annotations
 
-import copy
 import json
 import os
 import signal
@@ -99,7 +98,7 @@ class Learner:
         if state:
             self.agent.load(state)
             if self._holding:
-                self.held = copy.deepcopy(self.agent.actor)
+                self.held = make(seed, 0).actor
                 self.held.load(state, HELD)
         self.rng = np.random.default_rng([seed, self.agent.updates])
 
@@ -141,12 +140,12 @@ def acting(state: dict[str, Tensor]) -> str:
 
 def maker(config: SACConfig, start: Start) -> Callable[[int, int], Agent]:
     """Makes agents with fresh weights, by seed and by the updates done before them, for a `Learner`."""
-    judged = start.judged(config, config.replay_episodes)
+    space = start.space(config, config.replay_episodes)
 
     def make(seed: int, born: int) -> Agent:
         return Agent(
             config, start.encoder, start.latent_dim, squash=start.squash, seed=seed, born=born, policy=start.policy,
-            frozen=start.frozen, judged=judged,
+            frozen=start.frozen, space=space,
         )  # fmt: skip
 
     return make

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import cast
 
 import torch
@@ -18,7 +19,7 @@ from torch.nn import functional as F
 from parrot.prior.encoder import normalise
 from parrot.rl.presets import SACConfig
 
-__all__ = ["Critic", "Ensemble", "Policy", "Projection", "Trunk", "soft_bound"]
+__all__ = ["Critic", "Ensemble", "Gaussian", "Policy", "Projection", "Trunk", "soft_bound", "split_encoder"]
 
 LOG_STD_MAX = 1.0
 """Upper bound of the logarithm of the policy's standard deviation, soft."""
@@ -31,6 +32,13 @@ def soft_bound(x: Tensor, low: float, high: float) -> Tensor:
     return torch.where(x > 0, high * torch.tanh(x / high), low * torch.tanh(x / low))
 
 
+def split_encoder(encoder: nn.Module) -> tuple[nn.Sequential, nn.Sequential]:
+    """An image encoder of the prior's in two: its convolutions, and what flattens their maps and follows."""
+    layers = list(cast(nn.Sequential, encoder.layers))
+    cut = next(i for i, layer in enumerate(layers) if isinstance(layer, nn.Flatten))
+    return nn.Sequential(*layers[:cut]), nn.Sequential(*layers[cut:])
+
+
 class Trunk(nn.Module):
     """The convolutions of an image encoder of the prior's: bytes in, feature maps out.
 
@@ -41,9 +49,7 @@ class Trunk(nn.Module):
 
     def __init__(self, encoder: nn.Module, bf16: bool = False) -> None:
         super().__init__()
-        layers = list(cast(nn.Sequential, encoder.layers))
-        cut = next(i for i, layer in enumerate(layers) if isinstance(layer, nn.Flatten))
-        self.layers = copy.deepcopy(nn.Sequential(*layers[:cut]))
+        self.layers = copy.deepcopy(split_encoder(encoder)[0])
         self.bf16 = bf16
 
     def forward(self, images: Tensor) -> Tensor:
@@ -102,26 +108,50 @@ class Policy(nn.Module):
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 
-    def forward(self, maps: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and logarithm of the standard deviation, each (B, D), before any squashing."""
+    def forward(self, maps: Tensor) -> Gaussian:
+        """The distribution over latents for feature maps (B, C, H, W)."""
         mean, log_std = self.out(self.body(self.projection(maps))).chunk(2, -1)
-        return soft_bound(mean, -self.mean_bound, self.mean_bound), soft_bound(log_std, self.log_std_min, LOG_STD_MAX)
+        return Gaussian(
+            soft_bound(mean, -self.mean_bound, self.mean_bound), soft_bound(log_std, self.log_std_min, LOG_STD_MAX),
+            self.squash,
+        )  # fmt: skip
 
-    def sample(self, mean: Tensor, log_std: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+
+@dataclass(frozen=True)
+class Gaussian:
+    """A distribution over latents for each of B images; over raw actions if its samples are squashed."""
+
+    mean: Tensor
+    """(B, D), before any squashing."""
+    log_std: Tensor
+    """(B, D), logarithm of the standard deviation."""
+    squash: bool = False
+
+    @property
+    def shape(self) -> torch.Size:
+        """(B, D)."""
+        return self.mean.shape
+
+    def draw(self, noise: Tensor) -> Tensor:
+        """Latents (N, D) of a single image for noise (N, D), zero for the likeliest."""
+        return self.sample(noise)[0]
+
+    def sample(self, noise: Tensor) -> tuple[Tensor, Tensor]:
         """A latent (B, D) for standard normal noise (B, D), and its log-density (B,)."""
-        u = mean + log_std.exp() * noise
-        log_prob = (-0.5 * noise.square() - log_std - _HALF_LOG_2PI).sum(-1)
+        u = self.mean + self.log_std.exp() * noise
+        log_prob = (-0.5 * noise.square() - self.log_std - _HALF_LOG_2PI).sum(-1)
         return (torch.tanh(u), log_prob - _log_slope(u)) if self.squash else (u, log_prob)
 
-    def best(self, mean: Tensor) -> Tensor:
-        """The latent (B, D) without noise."""
-        return torch.tanh(mean) if self.squash else mean
-
-    def log_prob(self, mean: Tensor, log_std: Tensor, z: Tensor) -> Tensor:
+    def log_prob(self, x: Tensor) -> Tensor:
         """Log-density (B,) of given latents (B, D)."""
-        u = torch.atanh(z.clamp(-0.9999, 0.9999)) if self.squash else z
-        log_prob = (-0.5 * ((u - mean) * (-log_std).exp()).square() - log_std - _HALF_LOG_2PI).sum(-1)
+        u = torch.atanh(x.clamp(-0.9999, 0.9999)) if self.squash else x
+        scaled = (u - self.mean) * (-self.log_std).exp()
+        log_prob = (-0.5 * scaled.square() - self.log_std - _HALF_LOG_2PI).sum(-1)
         return log_prob - _log_slope(u) if self.squash else log_prob
+
+    def figures(self) -> dict[str, float]:
+        """Its width, and how far from the origin it is."""
+        return {"std": self.log_std.exp().mean().item(), "mean_norm": self.mean.norm(dim=-1).mean().item()}
 
 
 def _log_slope(u: Tensor) -> Tensor:
@@ -175,7 +205,7 @@ class Critic(nn.Module):
                 self.ensemble.biases[-1].fill_(-3.0)  # success is rare at first
 
     def forward(self, maps: Tensor, z: Tensor) -> Tensor:
-        """Feature maps (B, C, H, W) and latents (B, D) -> (E, B)."""
+        """Feature maps (B, C, H, W) and latents (B, D), or actions -> (E, B)."""
         return self.judge(self.projection(maps), z)
 
     def judge(self, features: Tensor, z: Tensor, frozen: bool = False) -> Tensor:

@@ -22,7 +22,7 @@ from parrot.prior.base import ActionDecoder
 from parrot.prior.control import controller_of
 from parrot.prior.encoder import make_encoder
 from parrot.prior.weights import build_model
-from parrot.rl.algorithms import judged_by
+from parrot.rl.algorithms import space_of
 from parrot.rl.embodiment import Embodiment, embodiment_of
 from parrot.rl.presets import SACConfig
 from parrot.rl.sac import Actor
@@ -61,7 +61,7 @@ class Network:
     mean_bound: float
     log_std_min: float
     noise_scale: float = 1.0
-    judge: Literal["latent", "action"] = "latent"
+    policy: Literal["gaussian", "flow"] = "gaussian"
 
     def actor(self, decoder: ActionDecoder | None) -> Actor:
         """An actor with weights at random, which computes in float32 on any machine.
@@ -75,11 +75,11 @@ class Network:
         config = SACConfig(
             features=self.features, hidden=self.hidden, layer_norm=self.layer_norm, critics=self.critics,
             value_loss=self.value_loss, mean_bound=self.mean_bound, log_std_min=self.log_std_min,
-            noise_scale=self.noise_scale, judge=self.judge,
+            noise_scale=self.noise_scale, policy=self.policy,
         )  # fmt: skip
         encoder = make_encoder(self.encoder, self.encoding, self.channels)
-        judged = judged_by(self.judge, self.latent_dim, decoder)
-        return Actor(config, encoder, self.latent_dim, self.squash, judged=judged)
+        space = space_of(self.policy, self.latent_dim, decoder)
+        return Actor(config, encoder, self.latent_dim, self.squash, space=space)
 
 
 @dataclass(frozen=True)

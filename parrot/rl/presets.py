@@ -1,4 +1,4 @@
-"""Every hyper-parameter of the latent RL, and its presets: the paper's Table 1, one for two CPU cores, one for arms."""
+"""Every hyper-parameter of the latent RL, and its presets: the paper's Table 1, two for two CPU cores, one for arms."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from parrot.errors import ConfigError
 
-__all__ = ["PRESETS", "SACConfig", "arm", "fast", "paper", "preset"]
+__all__ = ["PRESETS", "SACConfig", "arm", "fast", "flow", "paper", "preset"]
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,8 @@ class SACConfig:
     """Count the entropy of later steps in the critics' targets, as SAC does."""
     prior_kl: bool = False
     """Regularise by the divergence from the prior's N(0, I) rather than by the entropy."""
+    divergence_every: int = 1
+    """Updates of which only one counts the divergence or entropy, at so many times its weight: the same on average."""
 
     critics: int = 2
     """Q-functions in the ensemble."""
@@ -77,16 +79,19 @@ class SACConfig:
     """What this weight decays to."""
     imitation_updates: int = 5000
     """Updates over which it decays, linearly."""
+    imitation_noise: float = 0.0
+    """Standard deviation of noise on what is imitated: a flow would make spikes of few points."""
     q_weight: float = 1.0
     """Weight of the critics' opinion in the policy's loss."""
 
-    judge: Literal["latent", "action"] = "latent"
-    """What the critics see beside the image: a latent, or the action that it stands for under the prior. Not of a prior
-    that remembers earlier steps: there it is always the latent."""
+    policy: Literal["gaussian", "flow"] = "gaussian"
+    """A Gaussian over latents (paper, Figure 9), or a copy of the prior that learns (`parrot.rl.flow_policy`), with
+    critics of actions; that needs a flow for a prior, without memory of earlier steps, and a warm start. Where there
+    is no such prior, as in the comparisons, it is a Gaussian all the same."""
     encoder: Literal["paper", "fast"] = "paper"
     """Architecture of the image encoder, one of the prior's."""
     shared_encoder: bool = False
-    """One encoder, trained through the critics' loss only; else the policy trains one of its own."""
+    """One encoder, trained through the critics' loss only, by a flow policy's too; else the policy trains its own."""
     warm_start: bool = False
     """Start from the prior's encoder; needs the same architecture."""
     features: int = 256
@@ -95,6 +100,8 @@ class SACConfig:
     """Widths of the hidden layers of policy and critics."""
     layer_norm: bool = False
     """Layer normalisation in the critics and after the convolutions."""
+    clip: float = 0.0
+    """Largest norm of the policy's gradient; 0: not limited."""
     shift: int = 0
     """Pixels by which images are shifted at random (Kostrikov et al., 2021)."""
     bf16: bool = False
@@ -148,13 +155,22 @@ def fast(**changes: Any) -> SACConfig:
     return replace(base, **changes)
 
 
+def flow(**changes: Any) -> SACConfig:
+    """`fast`, but the policy starts as a copy of the prior rather than as its noise: fewer episodes, dearer updates."""
+    base = fast(
+        policy="flow", policy_lr=5e-4, clip=10.0, divergence_every=4, imitation_noise=0.03, candidates_after=1500,
+        restarts=(6000, 15000), restart_hold=2500,
+    )  # fmt: skip
+    return replace(base, **changes)
+
+
 def arm(**changes: Any) -> SACConfig:
     """`fast` where steps take real time: as many updates as steps, which a core manages at 10 Hz, in larger batches."""
     base = fast(updates_per_step=1.0, batch_size=128, restarts=(3000, 8000), restart_hold=1500, candidates_after=4500)
     return replace(base, **changes)
 
 
-PRESETS = {"paper": paper, "fast": fast, "arm": arm}
+PRESETS = {"paper": paper, "fast": fast, "flow": flow, "arm": arm}
 
 
 def preset(name: str, **changes: Any) -> SACConfig:

@@ -18,10 +18,11 @@ from torch.nn import functional as F
 
 from parrot.prior.augment import random_shift
 from parrot.prior.encoder import native_bf16
-from parrot.rl.judged import Judged
+from parrot.rl.flow_policy import FlowPolicy
 from parrot.rl.networks import Critic, Policy, Trunk
 from parrot.rl.presets import SACConfig
 from parrot.rl.replay import Batch
+from parrot.rl.space import ActionSpace, LatentSpace
 
 __all__ = ["Actor", "Agent"]
 
@@ -38,16 +39,20 @@ class Actor:
         latent_dim: int,
         squash: bool = False,
         policy: Mapping[str, Tensor] | None = None,
-        judged: Judged | None = None,
+        space: LatentSpace | None = None,
     ) -> None:
         bf16 = config.bf16 and native_bf16(CPU)
-        self.judged = judged or Judged(latent_dim)
+        self.space = space or LatentSpace(latent_dim)
         self.trunk = Trunk(encoder, bf16)
-        self.policy = Policy(config, encoder, latent_dim, squash)
+        self.policy: Policy | FlowPolicy
+        if isinstance(self.space, ActionSpace):
+            self.policy = FlowPolicy(self.space.prior)
+        else:
+            self.policy = Policy(config, encoder, latent_dim, squash)
         if policy is not None:
             self.policy.load_state_dict(policy)
-        self.critic = Critic(config, encoder, self.judged.width, bf16)
-        self.latent_dim, self.noise_scale = latent_dim, 1.0 if squash else config.noise_scale
+        self.critic = Critic(config, encoder, self.space.dim, bf16)
+        self.noise_scale = 1.0 if squash else config.noise_scale
 
     @property
     def parameters(self) -> list[nn.Parameter]:
@@ -80,16 +85,15 @@ class Actor:
             candidates: samples of the policy, of which the critics choose one; 0: the policy's mean instead.
         """
         maps = self.trunk(_tensor(image[None]))
-        mean, log_std = self.policy(maps)
-        if candidates == 0:
-            return self.policy.best(mean)[0].numpy()
-        noise = torch.randn(candidates, self.latent_dim, generator=generator)
-        z = self.policy.sample(mean, log_std, noise * self.noise_scale if candidates > 1 else noise)[0]
-        if candidates == 1:
-            return z[0].numpy()
+        noise = torch.zeros(1, self.space.dim)
+        if candidates:
+            noise = torch.randn(candidates, self.space.dim, generator=generator)
+        x = self.policy(maps).draw(noise * self.noise_scale if candidates > 1 else noise)
+        if candidates <= 1:
+            return self.space.latent(x[0], image)
         features = self.critic.projection(maps).expand(candidates, -1)
-        shown = self.judged.show(z, self.judged.look(image[None]))
-        return z[self.critic.judge(features, shown).mean(0).argmax()].numpy()
+        best = self.critic.judge(features, self.space.judged(x)).mean(0).argmax()
+        return self.space.latent(x[best], image)
 
 
 class Agent:
@@ -104,7 +108,7 @@ class Agent:
         born: updates that agents before this one have done.
         policy: weights that the policy starts with; None: it starts as N(0, I).
         frozen: leave the encoder's convolutions as they are.
-        judged: what the critics see of latents; None: the latents.
+        space: where the policy is at home; None: among latents.
     """
 
     def __init__(
@@ -118,7 +122,7 @@ class Agent:
         born: int = 0,
         policy: Mapping[str, Tensor] | None = None,
         frozen: bool = False,
-        judged: Judged | None = None,
+        space: LatentSpace | None = None,
     ) -> None:
         self.config, self.latent_dim = config, latent_dim
         self.bf16 = config.bf16 and native_bf16(CPU)
@@ -126,8 +130,8 @@ class Agent:
         self.updates = self.born = born
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.actor = Actor(config, encoder, latent_dim, squash, policy, judged)
-        self.policy, self.critic, self.judged = self.actor.policy, self.actor.critic, self.actor.judged
+            self.actor = Actor(config, encoder, latent_dim, squash, policy, space)
+        self.policy, self.critic, self.space = self.actor.policy, self.actor.critic, self.actor.space
         self.target = copy.deepcopy(self.critic)
         # A shared encoder learns from the critics' loss only and is its own target (Yarats et al., 2022).
         self.shared = shared = config.shared_encoder or frozen
@@ -158,38 +162,44 @@ class Agent:
         """One gradient step on every network; returns the losses if a report is wanted."""
         c = self.config
         now, after = self._shifted(batch.images), self._shifted(batch.next_images)
-        z = torch.from_numpy(batch.latents)
-        seen = self.judged.look(batch.images, batch.numbers)
+        x = self.space.points(batch)
         maps = self.trunk(now)
         target = self._target(batch, after)
         features = self.critic.projection(maps)
-        q = self.critic.judge(features, self.judged.show(z, seen))
+        q = self.critic.judge(features, self.space.judged(x))
         wanted = target.expand_as(q)
         loss_of = F.mse_loss if c.value_loss == "mse" else F.binary_cross_entropy_with_logits
         errors = loss_of(q, wanted, reduction="none")
         critic_loss = (errors * torch.from_numpy(batch.weights)).mean() if c.unbiased else errors.mean()
 
-        mean, log_std = self.policy(maps.detach() if self.shared else self.actor.trunk(now))
-        z_new, log_prob = self.policy.sample(mean, log_std, torch.randn(z.shape, generator=self.generator))
-        q_new = self._value(self.critic.judge(features.detach(), self.judged.show(z_new, seen), frozen=True))
-        alpha = self.log_alpha.detach().exp()
-        policy_loss = (alpha * self._divergence(z_new, log_prob) - c.q_weight * q_new).mean()
+        policy = self.policy(self._maps_of_policy(maps, now))
+        x_new, log_prob = policy.sample(torch.randn(x.shape, generator=self.generator))
+        q_new = self._value(self.critic.judge(features.detach(), self.space.judged(x_new), frozen=True))
+        policy_loss = -c.q_weight * q_new.mean()
+        if self.updates % c.divergence_every == 0:
+            divergence = self._divergence(x_new, log_prob, batch.images, batch.numbers)
+            policy_loss = policy_loss + c.divergence_every * (self.log_alpha.detach().exp() * divergence).mean()
         loss = critic_loss + policy_loss
         if self.imitation_weight > 0:
-            likelihood = self.policy.log_prob(mean, log_std, z)[torch.from_numpy(batch.successes)]
-            loss = loss - self.imitation_weight * likelihood.sum() / len(z)
+            copied = x
+            if c.imitation_noise:
+                copied = x + c.imitation_noise * torch.randn(x.shape, generator=self.generator)
+            likelihood = policy.log_prob(copied)[torch.from_numpy(batch.successes)]
+            loss = loss - self.imitation_weight * likelihood.sum() / len(x)
         if c.auto_entropy:
             loss = loss - self.log_alpha * (log_prob.detach().mean() + c.target_entropy_per_dim * self.latent_dim)
 
         self.optimizer.zero_grad()
         loss.backward()
+        if c.clip:
+            nn.utils.clip_grad_norm_(self.policy.parameters(), c.clip)
         self._step()
         if not report:
             return {}
         return {
             "critic_loss": critic_loss.item(), "policy_loss": policy_loss.item(), "q": self._value(q).mean().item(),
             "q_policy": q_new.mean().item(), "target": target.mean().item(), "entropy": -log_prob.mean().item(),
-            "std": log_std.exp().mean().item(), "mean_norm": mean.norm(dim=-1).mean().item(), "alpha": alpha.item(),
+            "alpha": self.log_alpha.exp().item(), **policy.figures(),
         }  # fmt: skip
 
     @property
@@ -251,16 +261,17 @@ class Agent:
         """What the Q-values (B,) should be: n rewards, then the target critics' opinion of the policy's latent."""
         c = self.config
         maps = self.target_trunk(after)
-        mean, log_std = self.policy(maps if self.shared else self.actor.trunk(after))
-        z, log_prob = self.policy.sample(mean, log_std, torch.randn(mean.shape, generator=self.generator))
-        q = self.target(maps, self.judged.show(z, self.judged.look(batch.next_images, batch.next_numbers)))
+        policy = self.policy(self._maps_of_policy(maps, after))
+        x, log_prob = policy.sample(torch.randn(policy.shape, generator=self.generator))
+        q = self.target(maps, self.space.judged(x))
         if c.value_loss == "bce":
             q = torch.sigmoid(q)
         if c.target_critics < c.critics:
             q = q[torch.randperm(c.critics, generator=self.generator)[: c.target_critics]]
         value = q.amin(0)
         if c.entropy_in_target:
-            value = value - self.log_alpha.exp() * self._divergence(z, log_prob)
+            divergence = self._divergence(x, log_prob, batch.next_images, batch.next_numbers)
+            value = value - self.log_alpha.exp() * divergence
         target = torch.from_numpy(batch.returns) + torch.from_numpy(batch.discounts) * value
         return target.clamp(0, 1) if c.clamp_targets else target
 
@@ -269,11 +280,17 @@ class Agent:
         q = torch.sigmoid(q) if self.config.value_loss == "bce" else q
         return q.amin(0) if len(q) <= 2 else q.mean(0)
 
-    def _divergence(self, z: Tensor, log_prob: Tensor) -> Tensor:
-        """What the policy pays for: being predictable, or else being unlike the prior's N(0, I)."""
+    def _divergence(self, x: Tensor, log_prob: Tensor, images: NDArray[np.uint8], numbers: NDArray[np.int64]) -> Tensor:
+        """What the policy pays for: being predictable, or else being unlike the prior."""
         if not self.config.prior_kl:
             return log_prob
-        return log_prob + (0.5 * z.square() + 0.5 * math.log(2 * math.pi)).sum(-1)
+        return log_prob - self.space.prior_log_prob(x, images, numbers)
+
+    def _maps_of_policy(self, maps: Tensor, images: Tensor) -> Tensor:
+        """What the policy looks at; a flow policy trains a shared encoder, too: it needs more of it than its values."""
+        if not self.shared:
+            return self.actor.trunk(images)
+        return maps if isinstance(self.policy, FlowPolicy) else maps.detach()
 
     def _step(self) -> None:
         """Adam, then the target."""

@@ -32,6 +32,18 @@ def test_it_decodes_as_the_prior_does(prior, z, scene):
     assert np.abs(action - expected.numpy()).max() < 1e-4
 
 
+@given(z=LATENT, scene=st.integers(0, 50))
+@settings(max_examples=50, deadline=None)
+def test_it_finds_the_latent_of_an_action_as_the_prior_does(prior, z, scene):
+    image, controller = images(1, scene), controller_of(prior)
+    with torch.no_grad():
+        action = prior.decode(torch.tensor([z]), image)
+        expected = prior.encode(action, image)[0]
+    found = controller.latent(action[0].numpy(), controller.look(image[0].permute(1, 2, 0).numpy()))
+    assert found.dtype == np.float32
+    assert np.abs(found - expected.numpy()).max() < 2e-3 * (1 + np.abs(expected.numpy()).max())
+
+
 def test_any_other_prior_is_decoded_by_its_own_means(prior):
     image, z = images(1)[0].permute(1, 2, 0).numpy(), np.linspace(-2, 2, 7)
     plain, fast = Controller(prior), controller_of(prior)

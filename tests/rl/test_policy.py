@@ -71,7 +71,7 @@ def refused(path, *words, **options):
     [
         ("best-of-8", [], {}),
         ("mean", ["candidates=1", "encoder=paper", "warm_start=false"], {}),
-        ("judged", ["judge=action"], {}),
+        ("flow", ["policy=flow"], {}),
         ("held", ["restarts=[12]", "restart_hold=1000"], {}),
         ("raw", ["warm_start=false"], {"algo": "sac"}),
     ],

@@ -6,7 +6,7 @@ from rl_toys import DotEnv, DotPrior, ReachEnv
 from parrot.prior.encoder import FastEncoder, PaperEncoder
 from parrot.rl.checkpoint import load_checkpoint, save_checkpoint
 from parrot.rl.learner import Learner
-from parrot.rl.networks import Ensemble, soft_bound
+from parrot.rl.networks import Ensemble, Gaussian, soft_bound
 from parrot.rl.replay import Replay
 from parrot.rl.sac import Actor, Agent
 from parrot.rl.settings import sac_config
@@ -59,24 +59,24 @@ def play(env, agent, episodes, *, seed=0):
 def test_the_policy_starts_as_the_base_distribution_exactly(name, rng):
     agent = agent_of(name)
     images = torch.from_numpy(rng.integers(0, 256, (5, 3, 48, 48), dtype=np.uint8))
-    mean, log_std = agent.policy(agent.actor.trunk(images))
-    assert (mean == 0).all()
-    assert (log_std == 0).all()
+    policy = agent.policy(agent.actor.trunk(images))
+    assert (policy.mean == 0).all()
+    assert (policy.log_std == 0).all()
     z = rng.normal(size=(5, 7)).astype(np.float32)
     normal = torch.distributions.Normal(torch.zeros(7), torch.ones(7))
     expected = normal.log_prob(torch.from_numpy(z)).sum(-1)
-    assert torch.allclose(agent.policy.log_prob(mean, log_std, torch.from_numpy(z)), expected, atol=1e-5)
+    assert torch.allclose(policy.log_prob(torch.from_numpy(z)), expected, atol=1e-5)
 
 
 def test_the_density_of_squashed_actions_is_the_one_that_autograd_finds():
-    policy = agent_of(squash=True).policy
     mean, log_std, noise = torch.randn(3, 7).double(), torch.randn(3, 7).double() * 0.3, torch.randn(3, 7).double()
-    action, log_prob = policy.sample(mean, log_std, noise)
-    slope = torch.autograd.functional.jacobian(lambda n: policy.sample(mean, log_std, n)[0].sum(0), noise)
+    policy = Gaussian(mean, log_std, squash=True)
+    action, log_prob = policy.sample(noise)
+    slope = torch.autograd.functional.jacobian(lambda n: policy.sample(n)[0].sum(0), noise)
     slope = torch.diagonal(slope, dim1=0, dim2=2)  # (3, 7): the map works on each number alone
     expected = (-0.5 * noise**2 - 0.5 * np.log(2 * np.pi) - slope.abs().log()).sum(-1)
     assert torch.allclose(log_prob, expected)
-    assert torch.allclose(policy.log_prob(mean, log_std, action), expected)
+    assert torch.allclose(policy.log_prob(action), expected)
 
 
 def test_soft_bounds_keep_zero_and_its_slope():

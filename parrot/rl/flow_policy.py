@@ -1,0 +1,92 @@
+"""A policy that starts as the prior and learns all of it: its encoder's last layer and its coupling layers."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from parrot.prior.base import base_log_prob
+from parrot.prior.control import NumpyFlow
+from parrot.prior.coupling import Coupling
+from parrot.prior.flow import FlowPrior
+from parrot.rl.networks import split_encoder
+
+__all__ = ["FlowPolicy"]
+
+
+class FlowPolicy(nn.Module):
+    """pi(a | s), actions a = g(w; s) of noise w ~ N(0, I), where g is at first the prior's own f.
+
+    Among latents this is z = f^{-1}(g(w; s); s): at first the noise itself, so that learning begins as section 4.2 of
+    the paper has it; and then of as many modes as the prior. Its divergence from the prior is that of z from N(0, I).
+
+    Args:
+        prior: a flow; copied. Its encoder's convolutions are the policy's trunk.
+    """
+
+    def __init__(self, prior: FlowPrior) -> None:
+        super().__init__()
+        self.tail = copy.deepcopy(split_encoder(prior.encoder)[1]).requires_grad_(True)
+        self.couplings = copy.deepcopy(prior.couplings).requires_grad_(True)
+        self.register_buffer("shift", prior.mean.clone())
+        self.register_buffer("scale", prior.std.clone())
+
+    shift: Tensor
+    scale: Tensor
+
+    def forward(self, maps: Tensor) -> Flow:
+        """The distribution over actions for feature maps (B, C, H, W), float32 or bfloat16."""
+        with torch.autocast("cpu", torch.bfloat16, enabled=maps.dtype == torch.bfloat16):
+            features = self.tail(maps)
+        return Flow(self, features.float())
+
+    def sample(self, noise: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Actions (B, 7) for noise (B, 7), and their log-density (B,)."""
+        x, log_prob = noise, base_log_prob(noise) - self.scale.log().sum()
+        for coupling in self.couplings:
+            x, log_det = cast(Coupling, coupling)(x, features)
+            log_prob = log_prob - log_det
+        return x * self.scale + self.shift, log_prob
+
+    def log_prob(self, action: Tensor, features: Tensor) -> Tensor:
+        """Log-density (B,) of actions (B, 7)."""
+        x, total = (action - self.shift) / self.scale, -self.scale.log().sum()
+        for coupling in reversed(self.couplings):
+            x, log_det = cast(Coupling, coupling).inverse(x, features)
+            total = total + log_det
+        return base_log_prob(x) + total
+
+
+@dataclass(frozen=True)
+class Flow:
+    """A distribution over actions for each of B images."""
+
+    policy: FlowPolicy
+    features: Tensor
+    """(B, F)."""
+
+    @property
+    def shape(self) -> torch.Size:
+        """(B, 7)."""
+        return torch.Size((len(self.features), len(self.policy.shift)))
+
+    def draw(self, noise: Tensor) -> Tensor:
+        """Actions (N, 7) of a single image for noise (N, 7), zero for the likeliest; without gradients."""
+        flow = NumpyFlow(self.policy.couplings, self.policy.shift, self.policy.scale)
+        return torch.from_numpy(flow.decode(noise.numpy(), flow.enter(self.features[0].detach().numpy())))
+
+    def sample(self, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """An action (B, 7) for standard normal noise (B, 7), and its log-density (B,)."""
+        return self.policy.sample(noise, self.features)
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Log-density (B,) of given actions (B, 7)."""
+        return self.policy.log_prob(x, self.features)
+
+    def figures(self) -> dict[str, float]:
+        """Nothing that one number could tell."""
+        return {}
