@@ -126,8 +126,8 @@ class RunFolder:
         elif row.phase != "probe":  # of a probe only the figures are kept
             self._replay.append(episode)
         with disk_errors(self.path / "episodes.csv"):
-            self._csv.write(_line(astuple(row)))
-        self.rows.append(row)
+            self._csv.write(line := _line(astuple(row)))
+        self.rows.append(_row(line.decode().strip().split(",")))  # rounded, as whoever opens the folder next finds it
 
     def replay(self) -> Dataset:
         """The episodes recorded for learning."""
@@ -196,8 +196,12 @@ def _rows(path: Path, whole: bytes) -> list[EpisodeRow]:
     lines = list(csv.DictReader(io.StringIO(whole.decode())))
     if lines and list(lines[0]) != names:
         raise RunError(f"{path} has the columns {', '.join(lines[0])}; another version of parrot made this run")
+    return [_row(list(line.values())) for line in lines]
+
+
+def _row(values: list[str]) -> EpisodeRow:
     kinds = [int, str, int, float, int, float, int, float, int]
-    return [EpisodeRow(*(k(line[n]) for k, n in zip(kinds, names, strict=True))) for line in lines]
+    return EpisodeRow(*(kind(value) for kind, value in zip(kinds, values, strict=True)))
 
 
 def _line(values: Any) -> bytes:
