@@ -133,8 +133,8 @@ class Agent:
             self.actor = Actor(config, encoder, latent_dim, squash, policy, space)
         self.policy, self.critic, self.space = self.actor.policy, self.actor.critic, self.actor.space
         self.target = copy.deepcopy(self.critic)
-        # A shared encoder learns from the critics' loss (but see `_maps_of_policy`) and is its own target (Yarats et al.,
-        # 2022).
+        # A shared encoder is its own target and learns from the critics' loss only (Yarats et al., 2022), with a flow
+        # policy from its loss, too.
         self.shared = shared = config.shared_encoder or frozen
         self.actor.trunk.requires_grad_(not frozen)
         self.trunk = self.actor.trunk if shared else copy.deepcopy(self.actor.trunk)
