@@ -14,7 +14,7 @@ from parrot.prior.encoder import make_encoder
 from parrot.prior.presets import PRESETS, PriorConfig, TrainConfig
 from parrot.spaces import ACTION_DIM
 
-__all__ = ["FlowPrior"]
+__all__ = ["FlowPrior", "back", "through"]
 
 
 class FlowPrior(Prior):
@@ -68,9 +68,7 @@ class FlowPrior(Prior):
         """Actions (B, dim), not yet clipped, of the latents (B, dim)."""
         kind, features = z.dtype, self.features_of(image, features).double()
         z = z.double()
-        for coupling in self.couplings:
-            z, _ = coupling(z, features)
-        return (z * self.std + self.mean).to(kind)
+        return through(self.couplings, self.mean, self.std, z, features)[0].to(kind)
 
     def encode(self, action: Tensor, image: Tensor | None = None, *, features: Tensor | None = None) -> Tensor:
         """Latents (B, dim) of the actions (B, dim): the inverse of `decode`."""
@@ -82,9 +80,25 @@ class FlowPrior(Prior):
         return base_log_prob(z) + log_det
 
     def _invert(self, action: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
-        z = (action - self.mean) / self.std
-        total = -self.std.log().sum()
-        for coupling in reversed(self.couplings):
-            z, log_det = coupling.inverse(z, features)  # type: ignore[operator]
-            total = total + log_det
-        return z, total
+        return back(self.couplings, self.mean, self.std, action, features)
+
+
+def through(couplings: nn.ModuleList, mean: Tensor, std: Tensor, z: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
+    """Latents (B, dim) through all couplings and the affine map after them: actions (B, dim), log-determinant (B,)."""
+    total = std.log().sum()
+    for coupling in couplings:
+        z, log_det = coupling(z, features)
+        total = total + log_det
+    return z * std + mean, total
+
+
+def back(
+    couplings: nn.ModuleList, mean: Tensor, std: Tensor, action: Tensor, features: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The inverse of `through`: latents (B, dim), and the log-determinant (B,) of this direction."""
+    z = (action - mean) / std
+    total = -std.log().sum()
+    for coupling in reversed(couplings):
+        z, log_det = coupling.inverse(z, features)  # type: ignore[operator]
+        total = total + log_det
+    return z, total

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from parrot.prior.base import base_log_prob
 from parrot.prior.control import NumpyFlow
-from parrot.prior.coupling import Coupling
-from parrot.prior.flow import FlowPrior
+from parrot.prior.flow import FlowPrior, back, through
 from parrot.rl.networks import split_encoder
 
 __all__ = ["FlowPolicy"]
@@ -31,7 +29,7 @@ class FlowPolicy(nn.Module):
     def __init__(self, prior: FlowPrior) -> None:
         super().__init__()
         self.tail = copy.deepcopy(split_encoder(prior.encoder)[1]).requires_grad_(True)
-        self.couplings = copy.deepcopy(prior.couplings).requires_grad_(True)
+        self.couplings: nn.ModuleList = copy.deepcopy(prior.couplings).requires_grad_(True)
         self.register_buffer("shift", prior.mean.clone())
         self.register_buffer("scale", prior.std.clone())
 
@@ -46,19 +44,13 @@ class FlowPolicy(nn.Module):
 
     def sample(self, noise: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
         """Actions (B, 7) for noise (B, 7), and their log-density (B,)."""
-        x, log_prob = noise, base_log_prob(noise) - self.scale.log().sum()
-        for coupling in self.couplings:
-            x, log_det = cast(Coupling, coupling)(x, features)
-            log_prob = log_prob - log_det
-        return x * self.scale + self.shift, log_prob
+        action, log_det = through(self.couplings, self.shift, self.scale, noise, features)
+        return action, base_log_prob(noise) - log_det
 
     def log_prob(self, action: Tensor, features: Tensor) -> Tensor:
         """Log-density (B,) of actions (B, 7)."""
-        x, total = (action - self.shift) / self.scale, -self.scale.log().sum()
-        for coupling in reversed(self.couplings):
-            x, log_det = cast(Coupling, coupling).inverse(x, features)
-            total = total + log_det
-        return base_log_prob(x) + total
+        noise, log_det = back(self.couplings, self.shift, self.scale, action, features)
+        return base_log_prob(noise) + log_det
 
 
 @dataclass(frozen=True)

@@ -124,7 +124,7 @@ class Agent:
         frozen: bool = False,
         space: LatentSpace | None = None,
     ) -> None:
-        self.config, self.latent_dim = config, latent_dim
+        self.config = config
         self.bf16 = config.bf16 and native_bf16(CPU)
         self.generator = torch.Generator().manual_seed(seed)
         self.updates = self.born = born
@@ -188,7 +188,7 @@ class Agent:
             likelihood = policy.log_prob(copied)[torch.from_numpy(batch.successes)]
             loss = loss - self.imitation_weight * likelihood.sum() / len(x)
         if c.auto_entropy:
-            loss = loss - self.log_alpha * (log_prob.detach().mean() + c.target_entropy_per_dim * self.latent_dim)
+            loss = loss - self.log_alpha * (log_prob.detach().mean() + c.target_entropy_per_dim * self.space.dim)
 
         self.optimizer.zero_grad()
         loss.backward()

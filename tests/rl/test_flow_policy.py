@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from rl_toys import DotEnv, DotPrior
-from test_sac import filled, play
+from test_sac import check_that_it_goes_on, filled, play
 
 from parrot.errors import ConfigError
 from parrot.prior.encoder import FastEncoder
@@ -148,8 +148,7 @@ def test_all_of_it_learns_and_the_prior_stays_as_it_is(prior, rng, changes):
 def test_its_loss_reaches_the_shared_encoder_but_no_critic(prior, rng):
     agent = agent_of(prior, ["shift=0", "unbiased=false"])
     agent.critic.requires_grad_(False)  # what the encoder learns now, it learns from the policy
-    before = agent.state()
-    before = {k: v.clone() for k, v in before.items()}
+    before = {k: v.clone() for k, v in agent.state().items()}
     agent.update(filled(rng).sample(32, rng, success_share=0.5))
     changed = {k.partition(".")[0] for k, v in agent.state().items() if k in before and not torch.equal(v, before[k])}
     assert {"policy", "policy_trunk"} <= changed
@@ -168,14 +167,7 @@ def test_the_divergence_counts_as_much_when_it_counts_more_rarely(prior, rng):
 
 
 def test_a_saved_agent_goes_on_exactly_as_the_one_that_was_not(prior, rng):
-    one, replay = agent_of(prior), filled(rng)
-    batches = [replay.sample(16, rng) for _ in range(4)]
-    for batch in batches[:2]:
-        one.update(batch)
-    other = agent_of(prior, seed=5)
-    other.load({k: v.clone() for k, v in one.state().items()})
-    for batch in batches[2:]:
-        assert one.update(batch, report=True) == other.update(batch, report=True)
+    check_that_it_goes_on(agent_of(prior), agent_of(prior, seed=5), rng)
 
 
 def test_without_a_flow_that_forgets_it_is_a_gaussian_over_latents(prior):
