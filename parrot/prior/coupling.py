@@ -81,7 +81,8 @@ class Coupling(nn.Module, ABC):
     def _apply_to(self, z: Tensor, features: Tensor, inverse: bool) -> tuple[Tensor, Tensor]:
         z = z.index_select(-1, self.order)
         kept, changed = z[..., : self.n_kept], z[..., self.n_kept :]
-        numbers = self._numbers(torch.cat((kept, features), -1)).unflatten(-1, (changed.shape[-1], -1))
+        # Under autocast the network's answer comes in fewer digits than what it is applied to.
+        numbers = self._numbers(torch.cat((kept, features), -1)).to(z.dtype).unflatten(-1, (changed.shape[-1], -1))
         changed, log_derivative = self.transform(changed, numbers, inverse)
         return torch.cat((kept, changed), -1).index_select(-1, self.undo), log_derivative.sum(-1)
 
@@ -143,8 +144,7 @@ class SplineCoupling(Coupling):
 
     def transform(self, x: Tensor, numbers: Tensor, inverse: bool) -> tuple[Tensor, Tensor]:
         """Bend."""
-        widths, heights, slopes = numbers.split((self.bins, self.bins, self.bins - 1), -1)
-        return rational_quadratic_spline(x, widths, heights, slopes, self.bound, inverse)
+        return rational_quadratic_spline(x, numbers, self.bound, inverse)
 
 
 COUPLINGS = {"affine": AffineCoupling, "spline": SplineCoupling}

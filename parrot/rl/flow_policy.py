@@ -24,10 +24,12 @@ class FlowPolicy(nn.Module):
 
     Args:
         prior: a flow; copied. Its encoder's convolutions are the policy's trunk.
+        bf16: multiply in bfloat16.
     """
 
-    def __init__(self, prior: FlowPrior) -> None:
+    def __init__(self, prior: FlowPrior, bf16: bool = False) -> None:
         super().__init__()
+        self.bf16 = bf16
         self.tail = copy.deepcopy(split_encoder(prior.encoder)[1]).requires_grad_(True)
         self.couplings: nn.ModuleList = copy.deepcopy(prior.couplings).requires_grad_(True)
         self.register_buffer("shift", prior.mean.clone())
@@ -38,19 +40,24 @@ class FlowPolicy(nn.Module):
 
     def forward(self, maps: Tensor) -> Flow:
         """The distribution over actions for feature maps (B, C, H, W), float32 or bfloat16."""
-        with torch.autocast("cpu", torch.bfloat16, enabled=maps.dtype == torch.bfloat16):
+        with self._autocast():
             features = self.tail(maps)
         return Flow(self, features.float())
 
     def sample(self, noise: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
         """Actions (B, 7) for noise (B, 7), and their log-density (B,)."""
-        action, log_det = through(self.couplings, self.shift, self.scale, noise, features)
+        with self._autocast():
+            action, log_det = through(self.couplings, self.shift, self.scale, noise, features)
         return action, base_log_prob(noise) - log_det
 
     def log_prob(self, action: Tensor, features: Tensor) -> Tensor:
         """Log-density (B,) of actions (B, 7)."""
-        noise, log_det = back(self.couplings, self.shift, self.scale, action, features)
+        with self._autocast():
+            noise, log_det = back(self.couplings, self.shift, self.scale, action, features)
         return base_log_prob(noise) + log_det
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast("cpu", torch.bfloat16, enabled=self.bf16)
 
 
 @dataclass(frozen=True)
@@ -65,6 +72,10 @@ class Flow:
     def shape(self) -> torch.Size:
         """(B, 7)."""
         return torch.Size((len(self.features), len(self.policy.shift)))
+
+    def __getitem__(self, rows: Tensor) -> Flow:
+        """Those of some of the images, by an index or a mask (B,)."""
+        return Flow(self.policy, self.features[rows])
 
     def draw(self, noise: Tensor) -> Tensor:
         """Actions (N, 7) of a single image for noise (N, 7), zero for the likeliest; without gradients."""

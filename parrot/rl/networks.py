@@ -132,6 +132,10 @@ class Gaussian:
         """(B, D)."""
         return self.mean.shape
 
+    def __getitem__(self, rows: Tensor) -> Gaussian:
+        """Those of some of the images, by an index or a mask (B,)."""
+        return Gaussian(self.mean[rows], self.log_std[rows], self.squash)
+
     def draw(self, noise: Tensor) -> Tensor:
         """Latents (N, D) of a single image for noise (N, D), zero for the likeliest."""
         return self.sample(noise)[0]

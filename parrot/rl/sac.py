@@ -46,7 +46,7 @@ class Actor:
         self.trunk = Trunk(encoder, bf16)
         self.policy: Policy | FlowPolicy
         if isinstance(self.space, ActionSpace):
-            self.policy = FlowPolicy(self.space.prior)
+            self.policy = FlowPolicy(self.space.prior, bf16)
         else:
             self.policy = Policy(config, encoder, latent_dim, squash)
         if policy is not None:
@@ -182,10 +182,15 @@ class Agent:
             policy_loss = policy_loss + c.divergence_every * (self.log_alpha.detach().exp() * divergence).mean()
         loss = critic_loss + policy_loss
         if self.imitation_weight > 0:
-            copied = x
+            won = torch.from_numpy(batch.successes)
+            copied = x[won]
             if c.imitation_noise:
-                copied = x + c.imitation_noise * torch.randn(x.shape, generator=self.generator)
-            likelihood = policy.log_prob(copied)[torch.from_numpy(batch.successes)]
+                copied = copied + c.imitation_noise * torch.randn(copied.shape, generator=self.generator)
+            likelihood = policy[won].log_prob(copied)
+            if c.imitation_of_all < 1:
+                better = torch.from_numpy(batch.outcomes)[won] - q_new.detach()[won]
+                share = better.clamp_min(0.0) + c.imitation_of_all
+                likelihood = likelihood * share / share.mean()
             loss = loss - self.imitation_weight * likelihood.sum() / len(x)
         if c.auto_entropy:
             loss = loss - self.log_alpha * (log_prob.detach().mean() + c.target_entropy_per_dim * self.space.dim)

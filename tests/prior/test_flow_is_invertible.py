@@ -128,24 +128,32 @@ def test_displacements_and_gripper_are_separated_from_one_another():
 
 
 def test_a_spline_is_the_identity_at_zero_and_outside():
-    x, zeros = torch.linspace(-6, 6, 49), torch.zeros(49, 8)
+    x, zeros = torch.linspace(-6, 6, 49), torch.zeros(49, 23)
     for inverse in (False, True):
-        y, log_slope = rational_quadratic_spline(x, zeros, zeros, zeros[:, 1:], 4.0, inverse)
+        y, log_slope = rational_quadratic_spline(x, zeros, 4.0, inverse)
         assert torch.allclose(y, x, atol=1e-5)
         assert torch.allclose(log_slope, torch.zeros(49), atol=1e-5)
-    p = torch.randn(49, 8, generator=torch.Generator().manual_seed(0)) * 3
-    y, _ = rational_quadratic_spline(x, p, p, p[:, 1:], 4.0, inverse=False)
+    numbers = torch.randn(49, 23, generator=torch.Generator().manual_seed(0)) * 3
+    y, _ = rational_quadratic_spline(x, numbers, 4.0, inverse=False)
     assert torch.equal(y[x.abs() >= 4], x[x.abs() >= 4])
 
 
 def test_a_spline_rises_and_reports_its_slope():
-    p = torch.randn(3, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 3
+    numbers = torch.randn(23, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 3
     x = torch.linspace(-4.5, 4.5, 2001, dtype=torch.float64, requires_grad=True)
-    w, h, d = (q.expand(2001, -1) for q in p)
-    y, log_slope = rational_quadratic_spline(x, w, h, d[:, 1:], 4.0, inverse=False)
+    y, log_slope = rational_quadratic_spline(x, numbers.expand(2001, -1), 4.0, inverse=False)
     (slope,) = torch.autograd.grad(y.sum(), x)
     assert (y.diff() > 0).all()
     assert torch.allclose(slope.log(), log_slope, atol=1e-6)
+
+
+@pytest.mark.parametrize("inverse", [False, True])
+def test_the_derivatives_of_a_spline_are_those_of_its_values(inverse):
+    """Against differences, inside of its interval and out; in every bin, for all of its numbers."""
+    generator = torch.Generator().manual_seed(1)
+    x = torch.linspace(-5, 5, 60, dtype=torch.float64, requires_grad=True)
+    numbers = torch.randn(60, 23, generator=generator, dtype=torch.float64).requires_grad_()
+    assert torch.autograd.gradcheck(lambda x, n: rational_quadratic_spline(x, n, 4.0, inverse), (x, numbers))
 
 
 def test_the_image_matters():
