@@ -2,8 +2,8 @@
 
 They read the simulator's privileged state. Beyond the paper's text they come down onto an object along a cone, so
 that the fingers straddle it instead of pushing it over, close within half the paper's threshold, turn the gripper
-across the narrow side of long objects, and bring the gripper back upright. As in Algorithm 2 the distance to the object
-comes first: a script that has closed on nothing opens and comes again.
+across the narrow side of long objects, bring it back upright, and rise from what they have let go of. As in Algorithm 2
+the distance to the object comes first: a script that has closed on nothing opens and comes again.
 """
 
 from __future__ import annotations
@@ -48,6 +48,9 @@ _RAISED = LIFT_HEIGHT + 0.05
 _DROP_CLEARANCE = 0.03
 """Metres between the container's rim and the object's base when the gripper opens."""
 
+_RETREAT = 0.08
+"""Metres by which the open gripper then rises: what leans on a finger is not let go."""
+
 
 class ScriptedPolicy:
     """Grasps `target`; with a `container`, also carries it there and lets go. One object per episode.
@@ -71,7 +74,7 @@ class ScriptedPolicy:
         self._world, self._target, self._container, self._noise = world, target, container, noise
         self._beside = np.array([*beside, 0.0])
         self._closed = 0
-        self._place_attempted = False
+        self._released_at: float | None = None
 
     def action(self, rng: np.random.Generator) -> NDArray[np.float32]:
         """The next action (7,) in [-1, 1], noise included."""
@@ -112,7 +115,8 @@ class ScriptedPolicy:
         """Algorithm 3."""
         world = self._world
         action = np.zeros(7)
-        if self._place_attempted:
+        if self._released_at is not None:
+            action[2] = 1.0 if world.arm.tool()[2] < self._released_at + _RETREAT else 0.0
             action[6] = 1
             return action
         drop = self._drop_point()
@@ -129,7 +133,7 @@ class ScriptedPolicy:
             action[6] = -1
         else:
             action[6] = 1
-            self._place_attempted = True
+            self._released_at = float(world.arm.tool()[2])
         return action
 
     def _drop_point(self) -> NDArray[np.float64]:
