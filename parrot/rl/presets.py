@@ -81,10 +81,6 @@ class SACConfig:
     """Updates over which it decays, linearly."""
     imitation_noise: float = 0.0
     """Standard deviation of noise on what is imitated: a flow would make spikes of few points."""
-    imitation_of_all: float = 1.0
-    """Below 1, a success is imitated the more the more the policy falls short of it: in proportion to its return less
-    the critics' value, if positive, plus this (Oh et al., 2018). Else the scenes in which it succeeds drown the few
-    successes where it hardly does."""
     q_weight: float = 1.0
     """Weight of the critics' opinion in the policy's loss."""
 
@@ -162,8 +158,8 @@ def fast(**changes: Any) -> SACConfig:
 def flow(**changes: Any) -> SACConfig:
     """`fast`, but the policy starts as a copy of the prior rather than as its noise: fewer episodes, dearer updates."""
     base = fast(
-        policy="flow", policy_lr=5e-4, clip=10.0, divergence_every=4, imitation_noise=0.03, imitation_of_all=0.1,
-        candidates_after=1500, restarts=(6000, 15000), restart_hold=2500,
+        policy="flow", policy_lr=5e-4, clip=10.0, divergence_every=4, imitation_noise=0.03, candidates_after=1500,
+        restarts=(6000, 15000), restart_hold=2500,
     )  # fmt: skip
     return replace(base, **changes)
 

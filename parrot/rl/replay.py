@@ -38,8 +38,6 @@ class Batch:
     """(B,) discount of the value at `next_images`; 0 where the task ended the episode."""
     successes: NDArray[np.bool_]
     """(B,) whether the episode succeeded."""
-    outcomes: NDArray[np.float32]
-    """(B,) discounted sum of the rewards up to the end of the episode."""
     numbers: NDArray[np.int64]
     """(B,) of the images, each image's own as long as it is in the replay."""
     next_numbers: NDArray[np.int64]
@@ -76,7 +74,7 @@ class Replay:
         for shape, dtype in _layout(slots, latent_dim, steps):
             arrays.append(np.frombuffer(buffer, dtype, int(np.prod(shape)), at).reshape(shape))
             at += arrays[-1].nbytes
-        self._head, self._lengths, self._rewards, self._outcomes, self._latents, self._flags, self._images = arrays
+        self._head, self._lengths, self._rewards, self._latents, self._flags, self._images = arrays
         self._seen = -1
         self._rows = self._success_rows = np.empty(0, np.int64)
 
@@ -121,9 +119,6 @@ class Replay:
         slot, n = self.episodes % self.slots, len(rewards)
         self._images[slot, :n], self._latents[slot, :n] = images, latents
         self._rewards[slot, :n] = rewards
-        outcome = 0.0
-        for t in reversed(range(n)):
-            self._outcomes[slot, t] = outcome = float(rewards[t]) + self.discount * outcome
         self._lengths[slot], self._flags[slot] = n, (success, terminated)
         self._head[1] += success
         self._head[2] += steps
@@ -173,7 +168,6 @@ class Replay:
             next_images=images[slots * self.steps + after],
             discounts=np.where(ended, 0, self.discount**ahead).astype(np.float32),
             successes=successes,
-            outcomes=self._outcomes[slots, t],
             numbers=self._numbers(slots, t),
             next_numbers=self._numbers(slots, after),
             weights=(1 / likelier).astype(np.float32),
@@ -205,7 +199,6 @@ def _layout(slots: int, latent_dim: int, steps: int) -> list[tuple[tuple[int, ..
         ((8,), np.int64),  # episodes, successes, steps
         ((slots,), np.int64),  # lengths
         ((slots, steps), np.float32),  # rewards
-        ((slots, steps), np.float32),  # and their discounted sums to the end
         ((slots, steps, latent_dim), np.float32),
         ((slots, 2), np.bool_),  # success, terminated
         ((slots, steps, *IMAGE_SHAPE), np.uint8),

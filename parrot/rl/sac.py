@@ -186,12 +186,7 @@ class Agent:
             copied = x[won]
             if c.imitation_noise:
                 copied = copied + c.imitation_noise * torch.randn(copied.shape, generator=self.generator)
-            likelihood = policy[won].log_prob(copied)
-            if c.imitation_of_all < 1:
-                better = torch.from_numpy(batch.outcomes)[won] - q_new.detach()[won]
-                share = better.clamp_min(0.0) + c.imitation_of_all
-                likelihood = likelihood * share / share.mean()
-            loss = loss - self.imitation_weight * likelihood.sum() / len(x)
+            loss = loss - self.imitation_weight * policy[won].log_prob(copied).sum() / len(x)
         if c.auto_entropy:
             loss = loss - self.log_alpha * (log_prob.detach().mean() + c.target_entropy_per_dim * self.space.dim)
 
