@@ -20,7 +20,7 @@ __all__ = ["Arm"]
 _JOINT_GAIN = 0.45
 """Share of a joint's error that the motor removes in one sub-step; higher overshoots."""
 
-_PAD_FRICTION, _PAD_STIFFNESS, _PAD_DAMPING = 6.0, 4000.0, 30.0
+_PAD_FRICTION, _PAD_STIFFNESS, _PAD_DAMPING = 8.0, 6000.0, 10.0
 """Rubber pads: they give (N/m, N s/m) and stick. Rigid ones squeeze a domed cap out: 9 of 24 lifts instead of 24. Soft
 ones sink in, at 1000 N/m by 8 to 17 mm, until Bullet takes their tips for caught: what was let go hung on a finger."""
 
