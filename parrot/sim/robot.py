@@ -17,10 +17,10 @@ from parrot.spaces import GRIPPER_CLOSE, GRIPPER_OPEN
 
 __all__ = ["Arm"]
 
-_JOINT_GAIN = 0.45
-"""Share of a joint's error that the motor removes in one sub-step; higher overshoots."""
+_JOINT_RATE = 71.74
+"""Rate (1/s) at which the motor removes a joint's error: 45% of it in a sub-step of 1/120 s; higher overshoots."""
 
-_PAD_FRICTION, _PAD_STIFFNESS, _PAD_DAMPING = 8.0, 6000.0, 10.0
+_PAD_FRICTION, _PAD_STIFFNESS, _PAD_DAMPING = 8.0, 6000.0, 60.0
 """Rubber pads: they give (N/m, N s/m) and stick. Rigid ones squeeze a domed cap out: 9 of 24 lifts instead of 24. Soft
 ones sink in, at 1000 N/m by 8 to 17 mm, until Bullet takes their tips for caught: what was let go hung on a finger."""
 
@@ -54,10 +54,15 @@ class Arm:
         self._places = [self._movable.index(j) for j in self._arm]
         self._offset = np.array(config.tool_offset)
         self.joint_names = (*config.arm_joints, *config.gripper.joints)
+        # Bullet's gains are by step, and its contacts damp by their stiffness times the step as well: so converted, motors
+        # and pads are the same whatever the step is.
+        step = pybullet.getPhysicsEngineParameters(client)["fixedTimeStep"]
+        self._joint_gain = 1.0 - math.exp(-_JOINT_RATE * step)
+        pad_damping = max(0.0, _PAD_DAMPING - _PAD_STIFFNESS * step)
         for joint in self._fingers:
             pybullet.changeDynamics(
                 self.body, joint, lateralFriction=_PAD_FRICTION, spinningFriction=0.02, rollingFriction=0.001,
-                contactStiffness=_PAD_STIFFNESS, contactDamping=_PAD_DAMPING, physicsClientId=client,
+                contactStiffness=_PAD_STIFFNESS, contactDamping=pad_damping, physicsClientId=client,
             )  # fmt: skip
         self._gear()
         self._home = self._solve_home()
@@ -126,7 +131,7 @@ class Arm:
         gripper = self.config.gripper
         pybullet.setJointMotorControlArray(
             self.body, self._arm, pybullet.POSITION_CONTROL, targetPositions=list(joints),
-            forces=[300.0] * len(joints), positionGains=[_JOINT_GAIN] * len(joints), physicsClientId=self._client,
+            forces=[300.0] * len(joints), positionGains=[self._joint_gain] * len(joints), physicsClientId=self._client,
         )  # fmt: skip
         for joint in self._fingers:
             pybullet.setJointMotorControl2(
