@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from parrot.errors import SpaceError
 from parrot.prior.base import TrajectoryDecoder
-from parrot.prior.control import controller_of
+from parrot.prior.control import Controller, controller_of
 from parrot.prior.weights import check_robot
 from parrot.rl.algorithms import start_of, weights_of
 from parrot.rl.checkpoint import load_checkpoint
@@ -108,6 +108,11 @@ class FineTuning:
     def seconds(self) -> float:
         """Wall-clock time of the run, pauses between two starts not counted."""
         return self._seconds_before + time.monotonic() - self._began
+
+    @property
+    def controller(self) -> Controller | None:
+        """What executes its latents with the least work in the same process; None: any of the same prior."""
+        return self._actor.space.controller
 
     def act(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The latent (D,) for this image (48, 48, 3); call once for each step.

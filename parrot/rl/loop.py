@@ -64,7 +64,7 @@ def run_loop(
     Raises:
         RunError: as `FineTuning.observe`.
     """
-    world = LatentActionWrapper(env, prior) if prior is not None else env
+    world = LatentActionWrapper(env, prior, tuning.controller) if prior is not None else env
     # A resumed run goes on with other scenes than those it has seen.
     seed = _going_on(tuning.config.seed, len(tuning.folder.rows))
     while not tuning.done:

@@ -148,7 +148,7 @@ class Policy:
     ) -> None:
         self.card, self.sha256 = card, sha256
         self._actor = actor
-        self._controller = None if prior is None else controller_of(prior)
+        self._controller = None if prior is None else actor.space.controller or controller_of(prior)
         self._seen: NDArray[np.float32] | None = None
         self._generator = torch.Generator()
         self.reset(seed)

@@ -159,7 +159,7 @@ def flow(**changes: Any) -> SACConfig:
     """`fast`, but the policy starts as a copy of the prior rather than as its noise: fewer episodes, dearer updates."""
     base = fast(
         policy="flow", policy_lr=5e-4, clip=10.0, divergence_every=4, imitation_noise=0.03, candidates_after=1500,
-        restarts=(6000, 15000), restart_hold=2500,
+        restarts=(6000,), restart_hold=2500,
     )  # fmt: skip
     return replace(base, **changes)
 

@@ -143,6 +143,7 @@ def sac_config(name: str, changes: Sequence[str] = ()) -> SACConfig:
             except (TypeError, ValueError):
                 value = text
         if type(value) is not type(old):
-            raise ConfigError(f"change {change!r}: {key} takes a {type(old).__name__}, such as {old}")
+            kind, such = ("list", list(old)) if isinstance(old, tuple) else (type(old).__name__, old)
+            raise ConfigError(f"change {change!r}: {key} takes a {kind}, such as {such}")
         parsed[key] = value
     return preset(name, **parsed)

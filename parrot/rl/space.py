@@ -33,6 +33,9 @@ class LatentSpace:
         dim: D.
     """
 
+    controller: FlowController | None = None
+    """What finds latents of actions; what executes them in the same process shares it. None: none has to be found."""
+
     def __init__(self, dim: int) -> None:
         self.dim = dim
 
@@ -64,7 +67,7 @@ class ActionSpace(LatentSpace):
     def __init__(self, prior: FlowPrior, episodes: int = 0) -> None:
         super().__init__(prior.action_dim)
         self.prior = copy.deepcopy(prior).eval().requires_grad_(False)
-        self._controller = FlowController(self.prior)
+        self.controller: FlowController = FlowController(self.prior)
         steps = episodes * EPISODE_STEPS
         self._encoded, self._decoded = np.full(steps, -1, np.int64), np.full(steps, -1, np.int64)
         # Half precision: 77 MB for 6,000 episodes, and what is encoded by the prior is of the order of 1.
@@ -92,7 +95,7 @@ class ActionSpace(LatentSpace):
 
     def latent(self, x: Tensor, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The latent that stands for an action."""
-        return self._controller.latent(self.judged(x).numpy(), self._controller.look(image))
+        return self.controller.latent(self.judged(x).numpy(), self.controller.look(image))
 
     def _look(self, images: NDArray[np.uint8], numbers: NDArray[np.int64]) -> Tensor:
         """The prior's features of images (B, 48, 48, 3) in the replay."""

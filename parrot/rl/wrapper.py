@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from parrot.errors import SpaceError
 from parrot.prior.base import ActionDecoder
-from parrot.prior.control import controller_of
+from parrot.prior.control import Controller, controller_of
 
 __all__ = ["LatentActionWrapper"]
 
@@ -23,12 +23,13 @@ class LatentActionWrapper(gymnasium.Wrapper):
     Args:
         env: observes (48, 48, 3) uint8 images and takes (7,) actions.
         prior: a trained prior; its weights as they are now.
+        controller: what makes single actions by the same prior, to share it; None: one of its own.
     """
 
-    def __init__(self, env: gymnasium.Env, prior: ActionDecoder) -> None:
+    def __init__(self, env: gymnasium.Env, prior: ActionDecoder, controller: Controller | None = None) -> None:
         super().__init__(env)
         self.prior = prior
-        self._controller = controller_of(prior)
+        self._controller = controller or controller_of(prior)
         self.action_space = gymnasium.spaces.Box(-np.inf, np.inf, (prior.latent_dim,), np.float32)
         self._image: NDArray[np.uint8] | None = None
 

@@ -54,7 +54,7 @@ class Arm:
         self._places = [self._movable.index(j) for j in self._arm]
         self._offset = np.array(config.tool_offset)
         self.joint_names = (*config.arm_joints, *config.gripper.joints)
-        # Bullet's gains are by step, and its contacts damp by their stiffness times the step as well: so converted, motors
+        # Bullet's gains are by step, and its contacts damp by their stiffness times the step as well: converted, motors
         # and pads are the same whatever the step is.
         step = pybullet.getPhysicsEngineParameters(client)["fixedTimeStep"]
         self._joint_gain = 1.0 - math.exp(-_JOINT_RATE * step)

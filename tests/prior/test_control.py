@@ -44,6 +44,27 @@ def test_it_finds_the_latent_of_an_action_as_the_prior_does(prior, z, scene):
     assert np.abs(found - expected.numpy()).max() < 2e-3 * (1 + np.abs(expected.numpy()).max())
 
 
+@given(action=st.lists(st.floats(-1.25, 1.25, width=32), min_size=7, max_size=7), scene=st.integers(0, 50))
+@settings(max_examples=50, deadline=None)
+def test_the_latent_that_it_found_last_stands_for_its_action_at_that_image_alone(prior, action, scene):
+    controller, fresh = controller_of(prior), controller_of(prior)
+    image, other = (images(1, s)[0].permute(1, 2, 0).numpy() for s in (scene, scene + 100))
+    z = controller.latent(np.array(action), controller.look(image))
+    again = controller.act(z, controller.look(image.copy()))
+    assert again.dtype == np.float32
+    assert np.abs(again - np.clip(action, -1, 1)).max() == 0
+    assert np.abs(again - fresh.act(z, fresh.look(image))).max() < 5e-3
+    assert np.array_equal(controller.act(z, controller.look(other)), fresh.act(z, fresh.look(other)))
+    assert np.array_equal(controller.act(-z, controller.look(image)), fresh.act(-z, fresh.look(image)))
+
+
+def test_an_image_that_is_changed_in_place_is_looked_at_again(prior):
+    controller, image = controller_of(prior), images(1)[0].permute(1, 2, 0).numpy().copy()
+    before = controller.look(image)
+    image[:] = 0
+    assert not np.array_equal(controller.look(image), before)
+
+
 def test_any_other_prior_is_decoded_by_its_own_means(prior):
     image, z = images(1)[0].permute(1, 2, 0).numpy(), np.linspace(-2, 2, 7)
     plain, fast = Controller(prior), controller_of(prior)

@@ -84,8 +84,9 @@ def test_it_acts_exactly_as_the_evaluation_of_its_run(runs, small, tmp_path, nam
     assert "without an evaluation" in made.card.note
     assert made.card.candidates == (0 if name == "mean" else 8)
     evaluated = small(["synchronous=true", "updates_per_step=1", "start_successes=0", *changes], eval_after=2, **fields)
-    controller = controller_of(load_prior(config.prior)) if config.algo == "parrot" else None
     with FineTuning(evaluated, run) as tuning:
+        fresh = controller_of(load_prior(config.prior)) if config.algo == "parrot" else None
+        controller = tuning.controller or fresh
         assert tuning.phase == "after"
         policy = parrot.load_policy(
             tmp_path / "policy.safetensors", robot="xarm6", seed=(config.seed << 20) + len(tuning.folder.rows)
