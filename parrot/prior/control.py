@@ -21,7 +21,7 @@ from parrot.prior.flow import FlowPrior
 from parrot.prior.history import HistoryPrior
 from parrot.prior.spline import MIN_BIN, MIN_SLOPE
 
-__all__ = ["Controller", "FlowController", "HistoryController", "NumpyFlow", "controller_of"]
+__all__ = ["Controller", "FlowController", "HistoryController", "NumpyFlow", "SharedController", "controller_of"]
 
 Floats = NDArray[np.float32]
 
@@ -108,37 +108,54 @@ class NumpyFlow:
 
 
 class FlowController(Controller):
-    """A flow, in NumPy; its actions are those of `FlowPrior.decode` to 1e-5.
-
-    It remembers what it last looked at and the latent it last found: so a policy of actions and what executes its
-    latents (`parrot.rl.space`) can share one, and neither does the other's work again.
-    """
+    """A flow, in NumPy; its actions are those of `FlowPrior.decode` to 1e-5."""
 
     prior: FlowPrior
 
     def __init__(self, prior: FlowPrior) -> None:
         super().__init__(prior)
         self._flow = NumpyFlow(prior.couplings, prior.mean, prior.std, copied=True)
+
+    def look(self, image: NDArray[np.uint8]) -> Floats:
+        """The image's part of what enters each coupling's network: (layers, hidden)."""
+        return self._flow.enter(super().look(image)[0])
+
+    def act(self, z: NDArray[np.floating], seen: Floats) -> Floats:
+        """As `Controller.act`."""
+        return np.clip(self._flow.decode(np.asarray(z, np.float32)[None], seen)[0], -1.0, 1.0)
+
+    def latent(self, action: NDArray[np.floating], seen: Floats) -> Floats:
+        """The latent (D,) that stands for an action (7,), not necessarily in [-1, 1], when that image is seen."""
+        return self._flow.encode(np.asarray(action, np.float32)[None], seen)[0]
+
+
+class SharedController(FlowController):
+    """One for a policy of actions and what executes its latents (`parrot.rl.space`), which do no work twice.
+
+    It remembers what it last looked at, and the latent that it last found.
+    """
+
+    def __init__(self, prior: FlowPrior) -> None:
+        super().__init__(prior)
         self._looked: tuple[NDArray[np.uint8], Floats] | None = None
         self._found: tuple[Floats, Floats, Floats] | None = None
 
     def look(self, image: NDArray[np.uint8]) -> Floats:
-        """The image's part of what enters each coupling's network: (layers, hidden)."""
+        """As `FlowController.look`."""
         if self._looked is None or not np.array_equal(self._looked[0], image):
-            self._looked = np.array(image), self._flow.enter(super().look(image)[0])
+            self._looked = np.array(image), super().look(image)
         return self._looked[1]
 
     def act(self, z: NDArray[np.floating], seen: Floats) -> Floats:
         """As `Controller.act`."""
         if self._found is not None and seen is self._found[1] and np.array_equal(z, self._found[0]):
             return self._found[2].copy()
-        return np.clip(self._flow.decode(np.asarray(z, np.float32)[None], seen)[0], -1.0, 1.0)
+        return super().act(z, seen)
 
     def latent(self, action: NDArray[np.floating], seen: Floats) -> Floats:
-        """The latent (D,) that stands for an action (7,), not necessarily in [-1, 1], when that image is seen."""
-        action = np.asarray(action, np.float32)
-        z = self._flow.encode(action[None], seen)[0]
-        self._found = z.copy(), seen, np.clip(action, -1.0, 1.0)
+        """As `FlowController.latent`."""
+        z = super().latent(action, seen)
+        self._found = z.copy(), seen, np.clip(np.asarray(action, np.float32), -1.0, 1.0)
         return z
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from parrot.prior.base import base_log_prob
-from parrot.prior.control import FlowController
+from parrot.prior.control import SharedController
 from parrot.prior.flow import FlowPrior
 from parrot.rl.replay import Batch
 from parrot.spaces import EPISODE_STEPS
@@ -33,7 +33,7 @@ class LatentSpace:
         dim: D.
     """
 
-    controller: FlowController | None = None
+    controller: SharedController | None = None
     """What finds latents of actions; what executes them in the same process shares it. None: none has to be found."""
 
     def __init__(self, dim: int) -> None:
@@ -67,7 +67,7 @@ class ActionSpace(LatentSpace):
     def __init__(self, prior: FlowPrior, episodes: int = 0) -> None:
         super().__init__(prior.action_dim)
         self.prior = copy.deepcopy(prior).eval().requires_grad_(False)
-        self.controller: FlowController = FlowController(self.prior)
+        self.controller: SharedController = SharedController(self.prior)
         steps = episodes * EPISODE_STEPS
         self._encoded, self._decoded = np.full(steps, -1, np.int64), np.full(steps, -1, np.int64)
         # Half precision: 77 MB for 6,000 episodes, and what is encoded by the prior is of the order of 1.

@@ -9,7 +9,7 @@ from test_flow_is_invertible import images, shaken
 
 from parrot.errors import SpaceError
 from parrot.prior import preset
-from parrot.prior.control import Controller, FlowController, controller_of
+from parrot.prior.control import Controller, FlowController, SharedController, controller_of
 
 LATENT = st.lists(st.floats(-6, 6, width=32), min_size=7, max_size=7)
 
@@ -47,7 +47,7 @@ def test_it_finds_the_latent_of_an_action_as_the_prior_does(prior, z, scene):
 @given(action=st.lists(st.floats(-1.25, 1.25, width=32), min_size=7, max_size=7), scene=st.integers(0, 50))
 @settings(max_examples=50, deadline=None)
 def test_the_latent_that_it_found_last_stands_for_its_action_at_that_image_alone(prior, action, scene):
-    controller, fresh = controller_of(prior), controller_of(prior)
+    controller, fresh = SharedController(prior), controller_of(prior)
     image, other = (images(1, s)[0].permute(1, 2, 0).numpy() for s in (scene, scene + 100))
     z = controller.latent(np.array(action), controller.look(image))
     again = controller.act(z, controller.look(image.copy()))
@@ -59,7 +59,7 @@ def test_the_latent_that_it_found_last_stands_for_its_action_at_that_image_alone
 
 
 def test_an_image_that_is_changed_in_place_is_looked_at_again(prior):
-    controller, image = controller_of(prior), images(1)[0].permute(1, 2, 0).numpy().copy()
+    controller, image = SharedController(prior), images(1)[0].permute(1, 2, 0).numpy().copy()
     before = controller.look(image)
     image[:] = 0
     assert not np.array_equal(controller.look(image), before)
