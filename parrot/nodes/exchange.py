@@ -18,6 +18,9 @@ Action = TypeVar("Action")
 KEPT = 8
 """Moments whose outcome or action is kept; lockstep needs two."""
 
+GONE = 2
+"""Repetitions of a newer image after which nothing of the awaited step can still be on its way."""
+
 
 @dataclass
 class Moment(Generic[Outcome, Action]):
@@ -35,6 +38,8 @@ class Exchange(Generic[Image, Outcome, Action]):
     """Stamp of the image that was acted on and whose outcome and action are not both here."""
     newest: int = 0
     """Stamp of the newest image."""
+    repeated: int = 0
+    """How often that image has come again."""
     next_image: tuple[int, Image] | None = None
     """The newest image, until it is acted on."""
     moments: dict[int, Moment[Outcome, Action]] = field(default_factory=dict)
@@ -42,8 +47,9 @@ class Exchange(Generic[Image, Outcome, Action]):
     def image(self, stamp: int, image: Image) -> bool:
         """Takes an image; False if it is the newest one once more: somebody missed what we said last."""
         if stamp == self.newest:
+            self.repeated += 1
             return False
-        self.newest = stamp
+        self.newest, self.repeated = stamp, 0
         self.next_image = (stamp, image)
         return True
 
@@ -73,6 +79,19 @@ class Exchange(Generic[Image, Outcome, Action]):
         del self.moments[self.awaiting]
         self.awaiting = None
         return moment.outcome, moment.action
+
+    def skip(self) -> str:
+        """Gives up the awaited step if the world has, which repeats a newer image; what was missing, or nothing.
+
+        An arm that has to stop before anybody answered its image ends the episode, and that action never comes; one
+        that was started again knows of no outcome.
+        """
+        if self.awaiting is None or self.next_image is None or self.repeated < GONE:
+            return ""
+        missing = self.missing()
+        self.moments.pop(self.awaiting, None)
+        self.awaiting = None
+        return missing
 
     def missing(self) -> str:
         """What the awaited step lacks: `outcome`, `action`, or nothing."""

@@ -82,6 +82,8 @@ class PriorNode(GraphNode[PriorNodeConfig]):
             self.waiting.clear()
             if self.ear is not None:
                 self.ear.restart()
+        for late in [other for other in self.waiting if other < stamp]:
+            del self.waiting[late]  # images come in order: its own was missed, and the world has gone on
         begin = time.monotonic()
         try:
             self.seen[stamp] = self.controller.look(image_from(message))

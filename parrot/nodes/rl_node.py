@@ -107,6 +107,10 @@ class RLNode(GraphNode[RLNodeConfig]):
             return
         if self.exchange.image(nanoseconds(message.header.stamp), image):
             self.go_on()
+        elif missing := self.exchange.skip():
+            self.health.count("steps skipped")
+            self.warn(f"the {missing} of a step never came, and the world went on without; its episode is not counted")
+            self.go_on()
         elif self.said is not None and self.exchange.awaiting is not None:
             self.health.count("latents repeated")
             self.answers.publish(self.said)

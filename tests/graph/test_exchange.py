@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from parrot.nodes.exchange import KEPT, Exchange
+from parrot.nodes.exchange import GONE, KEPT, Exchange
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(["outcome", "action", "image"])))
@@ -50,6 +50,28 @@ def test_a_repeated_image_is_told_from_a_new_one():
     assert exchange.act() == (1, "i1")
     assert not exchange.image(1, "i1")
     assert exchange.act() is None
+
+
+@pytest.mark.parametrize("came", ["outcome", "action", ""])
+def test_a_step_that_the_world_has_given_up_is_skipped_once_a_newer_image_is_repeated(came):
+    exchange = Exchange()
+    exchange.image(1, "i1")
+    assert exchange.act() == (1, "i1")
+    exchange.image(1, "i1")
+    exchange.image(1, "i1")
+    assert not exchange.skip()  # that image still waits for its answer
+    if came:
+        getattr(exchange, came)(1, "x1")
+    exchange.image(2, "i2")
+    for _ in range(GONE):
+        assert not exchange.skip()  # the rest may be on its way
+        exchange.image(2, "i2")
+    assert exchange.skip() == ("outcome" if came == "action" else "action")
+    assert exchange.act() == (2, "i2")
+    exchange.outcome(1, "late")
+    exchange.action(1, "late")
+    assert exchange.complete() is None
+    assert not exchange.skip()
 
 
 def test_a_repeated_outcome_completes_nothing_twice():
