@@ -20,6 +20,7 @@ __all__ = [
     "GRIPPER_OPEN",
     "IMAGE_SHAPE",
     "IMAGE_SIZE",
+    "MIRRORED",
     "OUTCOME_NAMES",
     "Outcome",
     "check_action",
@@ -41,6 +42,9 @@ The scale to metres and radians belongs to the robot's YAML.
 """
 
 ACTION_DIM = len(ACTION_NAMES)
+
+MIRRORED = (1.0, -1.0, 1.0, -1.0, 1.0, -1.0, 1.0)
+"""Signs (7,) that an action gets in a mirror on the robot's own plane, y = 0: turns about x and z change theirs."""
 
 GRIPPER_OPEN = 0.5
 """A gripper command above this opens."""

@@ -74,7 +74,7 @@ def export_policy(run: Path, out: Path, prior: Path | None = None) -> Policy:
     success = _success(rows)
     card = PolicyCard(
         task=config.task, algo=config.algo, embodiment=embodiment_of(config.robot, config.renderer), network=network,
-        candidates=config.sac.evaluation_candidates, prior=_about(start.decoder), success=success,
+        candidates=actor.evaluation_candidates(config.sac.candidates), prior=_about(start.decoder), success=success,
         note=_note(run, config, success), run=config.to_json(),
         provenance={
             "run": made_by, "export": provenance("torch", "safetensors"), "updates": counters.get("updates"),

@@ -356,13 +356,13 @@ class FineTuning:
 
     @property
     def _candidates(self) -> int:
-        """Samples that the critics choose from; 0: the mean."""
+        """Samples that the critics choose from; 1: one with all of the policy's noise; 0: the mean."""
         c = self.config.sac
         if self._phase == "before":
             return 1
         if self._phase == "train":
             return c.candidates if self._updates >= c.candidates_after else 1
-        return c.evaluation_candidates
+        return self._actor.evaluation_candidates(c.candidates)
 
     def _release(self) -> None:
         if self.learner:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from parrot.prior.base import base_log_prob
 from parrot.prior.control import NumpyFlow
-from parrot.prior.flow import FlowPrior, back, through
+from parrot.prior.flow import FlowPrior, back
 from parrot.rl.networks import split_encoder
 
 __all__ = ["FlowPolicy"]
@@ -20,7 +20,7 @@ class FlowPolicy(nn.Module):
     """pi(a | s), actions a = g(w; s) of noise w ~ N(0, I), where g is at first the prior's own f.
 
     Among latents this is z = f^{-1}(g(w; s); s): at first the noise itself, so that learning begins as section 4.2 of
-    the paper has it; and then of as many modes as the prior. Its divergence from the prior is that of z from N(0, I).
+    the paper has it; and then of as many modes as the prior.
 
     Args:
         prior: a flow; copied. Its encoder's convolutions are the policy's trunk.
@@ -44,12 +44,6 @@ class FlowPolicy(nn.Module):
             features = self.tail(maps)
         return Flow(self, features.float())
 
-    def sample(self, noise: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Actions (B, 7) for noise (B, 7), and their log-density (B,)."""
-        with self._autocast():
-            action, log_det = through(self.couplings, self.shift, self.scale, noise, features)
-        return action, base_log_prob(noise) - log_det
-
     def log_prob(self, action: Tensor, features: Tensor) -> Tensor:
         """Log-density (B,) of actions (B, 7)."""
         with self._autocast():
@@ -68,28 +62,11 @@ class Flow:
     features: Tensor
     """(B, F)."""
 
-    @property
-    def shape(self) -> torch.Size:
-        """(B, 7)."""
-        return torch.Size((len(self.features), len(self.policy.shift)))
-
-    def __getitem__(self, rows: Tensor) -> Flow:
-        """Those of some of the images, by an index or a mask (B,)."""
-        return Flow(self.policy, self.features[rows])
-
     def draw(self, noise: Tensor) -> Tensor:
         """Actions (N, 7) of a single image for noise (N, 7), zero for the likeliest; without gradients."""
         flow = NumpyFlow(self.policy.couplings, self.policy.shift, self.policy.scale)
         return torch.from_numpy(flow.decode(noise.numpy(), flow.enter(self.features[0].detach().numpy())))
 
-    def sample(self, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """An action (B, 7) for standard normal noise (B, 7), and its log-density (B,)."""
-        return self.policy.sample(noise, self.features)
-
     def log_prob(self, x: Tensor) -> Tensor:
         """Log-density (B,) of given actions (B, 7)."""
         return self.policy.log_prob(x, self.features)
-
-    def figures(self) -> dict[str, float]:
-        """Nothing that one number could tell."""
-        return {}

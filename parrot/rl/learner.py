@@ -22,12 +22,14 @@ import torch
 from torch import Tensor
 
 from parrot.errors import ParrotError
+from parrot.rl.advantage import AdvantageAgent
 from parrot.rl.algorithms import Start, start_of
 from parrot.rl.checkpoint import load_checkpoint, save_checkpoint
 from parrot.rl.presets import SACConfig
 from parrot.rl.replay import Replay
 from parrot.rl.sac import Actor, Agent
 from parrot.rl.shared import SharedBlock
+from parrot.rl.space import ActionSpace
 
 __all__ = ["HELD", "Learner", "LearnerSpec", "acting", "allowed", "maker"]
 
@@ -118,8 +120,7 @@ class Learner:
         updates = self.agent.updates
         if updates in c.restarts and self.agent.age:
             self.held, self.agent = self.agent.actor, self.make(self.seed + updates, updates)
-        batch = self.replay.sample(c.batch_size, self.rng, n_step=c.n_step, success_share=c.success_share)
-        losses = self.agent.update(batch, report)
+        losses = self.agent.learn(self.replay, self.rng, report)
         if not self._holding:
             self.held = None
         return losses
@@ -141,9 +142,10 @@ def acting(state: dict[str, Tensor]) -> str:
 def maker(config: SACConfig, start: Start) -> Callable[[int, int], Agent]:
     """Makes agents with fresh weights, by seed and by the updates done before them, for a `Learner`."""
     space = start.space(config, config.replay_episodes)
+    kind = AdvantageAgent if isinstance(space, ActionSpace) else Agent
 
     def make(seed: int, born: int) -> Agent:
-        return Agent(
+        return kind(
             config, start.encoder, start.latent_dim, squash=start.squash, seed=seed, born=born, policy=start.policy,
             frozen=start.frozen, space=space,
         )  # fmt: skip

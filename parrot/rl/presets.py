@@ -56,8 +56,6 @@ class SACConfig:
     """Count the entropy of later steps in the critics' targets, as SAC does."""
     prior_kl: bool = False
     """Regularise by the divergence from the prior's N(0, I) rather than by the entropy."""
-    divergence_every: int = 1
-    """Updates of which only one counts the divergence or entropy, at so many times its weight: the same on average."""
 
     critics: int = 2
     """Q-functions in the ensemble."""
@@ -79,15 +77,22 @@ class SACConfig:
     """What this weight decays to."""
     imitation_updates: int = 5000
     """Updates over which it decays, linearly."""
-    imitation_noise: float = 0.0
-    """Standard deviation of noise on what is imitated: a flow would make spikes of few points."""
     q_weight: float = 1.0
     """Weight of the critics' opinion in the policy's loss."""
 
     policy: Literal["gaussian", "flow"] = "gaussian"
-    """A Gaussian over latents (paper, Figure 9), or a copy of the prior that learns (`parrot.rl.flow_policy`), with
-    critics of actions; that needs a flow for a prior, without memory of earlier steps, and a warm start. Where there
-    is no such prior, as in the comparisons, it is a Gaussian all the same."""
+    """A Gaussian over latents (paper, Figure 9), or a copy of the prior (`parrot.rl.flow_policy`) that learns by the
+    advantages of its actions (`parrot.rl.advantage`); that needs a flow for a prior, without memory of earlier steps,
+    and a warm start. Where there is no such prior, as in the comparisons, it is a Gaussian all the same."""
+    advantage_decay: float = 0.9
+    """Lambda of a flow policy's advantages: 0 looks one step ahead, 1 to the end of the episode."""
+    avoid_weight: float = 0.5
+    """Weight in a flow policy's loss of the actions that lost, beside those that gained."""
+    imitation_noise: float = 0.0
+    """Standard deviation of noise on the actions that a flow policy imitates: it would make spikes of few points."""
+    mirror_share: float = 0.0
+    """Share of what a flow policy learns from with left and right exchanged. The camera must look along the robot's
+    own plane, y = 0."""
     encoder: Literal["paper", "fast"] = "paper"
     """Architecture of the image encoder, one of the prior's."""
     shared_encoder: bool = False
@@ -101,7 +106,7 @@ class SACConfig:
     layer_norm: bool = False
     """Layer normalisation in the critics and after the convolutions."""
     clip: float = 0.0
-    """Largest norm of the policy's gradient; 0: not limited."""
+    """Largest norm of a flow policy's gradient; 0: not limited."""
     shift: int = 0
     """Pixels by which images are shifted at random (Kostrikov et al., 2021)."""
     bf16: bool = False
@@ -112,8 +117,9 @@ class SACConfig:
     restart_hold: int = 1500
     """Updates of the new networks until they act; until then the old ones do."""
     candidates: int = 1
-    """Latents drawn from the policy, of which the one that the critics value most is executed; 1: in an evaluation the
-    policy's mean, else a single sample."""
+    """Latents drawn near the policy's mean, of which the one that the critics value most is executed; 1: in an
+    evaluation the mean, else a single sample with all of the policy's noise. A flow policy has no critics of actions:
+    one is drawn near its mean, and an evaluation takes the mean."""
     candidates_after: int = 0
     """Updates before which exploring takes a single sample: young critics choose badly."""
     noise_scale: float = 1.0
@@ -124,11 +130,6 @@ class SACConfig:
     """The policy's mean stays within this, softly: latents further out were never seen by the prior."""
     log_std_min: float = -5.0
     """Lower bound of the logarithm of the policy's standard deviation, soft."""
-
-    @property
-    def evaluation_candidates(self) -> int:
-        """Latents from which the critics choose where nothing is explored; 0: the policy's mean is taken."""
-        return self.candidates if self.candidates > 1 else 0
 
 
 def paper(**changes: Any) -> SACConfig:
@@ -156,10 +157,10 @@ def fast(**changes: Any) -> SACConfig:
 
 
 def flow(**changes: Any) -> SACConfig:
-    """`fast`, but the policy starts as a copy of the prior rather than as its noise: fewer episodes, dearer updates."""
+    """`fast`, but the policy starts as a copy of the prior rather than as its noise, and learns by advantages."""
     base = fast(
-        policy="flow", policy_lr=5e-4, clip=10.0, divergence_every=4, imitation_noise=0.03, candidates_after=1500,
-        restarts=(6000,), restart_hold=2500,
+        policy="flow", policy_lr=5e-4, lr_decay=16000, clip=10.0, imitation_noise=0.03, mirror_share=0.5, restarts=(),
+        candidates_after=2000,
     )  # fmt: skip
     return replace(base, **changes)
 

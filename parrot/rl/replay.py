@@ -19,7 +19,7 @@ from parrot.spaces import EPISODE_STEPS, IMAGE_SHAPE
 __all__ = ["Batch", "Replay"]
 
 # A reader in another process ignores this many slots that the writer will overwrite next.
-GUARD_SLOTS = 4
+GUARD_SLOTS = 16
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,6 @@ class Batch:
     """(B,) discount of the value at `next_images`; 0 where the task ended the episode."""
     successes: NDArray[np.bool_]
     """(B,) whether the episode succeeded."""
-    numbers: NDArray[np.int64]
-    """(B,) of the images, each image's own as long as it is in the replay."""
-    next_numbers: NDArray[np.int64]
-    """(B,) of the next images."""
     weights: NDArray[np.float32]
     """(B,) likelihood of the draw under uniform sampling over that under the sampling done; 1 on average."""
 
@@ -77,6 +73,7 @@ class Replay:
         self._head, self._lengths, self._rewards, self._latents, self._flags, self._images = arrays
         self._seen = -1
         self._rows = self._success_rows = np.empty(0, np.int64)
+        self._usable = np.zeros(slots, np.bool_)
 
     @staticmethod
     def size(slots: int, latent_dim: int, steps: int = EPISODE_STEPS) -> int:
@@ -168,15 +165,44 @@ class Replay:
             next_images=images[slots * self.steps + after],
             discounts=np.where(ended, 0, self.discount**ahead).astype(np.float32),
             successes=successes,
-            numbers=self._numbers(slots, t),
-            next_numbers=self._numbers(slots, after),
             weights=(1 / likelier).astype(np.float32),
         )
 
-    def _numbers(self, slots: NDArray[np.int64], t: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Those of the images at these places: counted on from the first episode ever appended."""
-        rounds = (self._seen - 1 - slots) // self.slots
-        return (rounds * self.slots + slots) * self.steps + t
+    def whole(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Slots (N,) of the episodes that are not about to be overwritten, and which episode each holds (N,)."""
+        self._refresh()
+        slots = np.flatnonzero(self._usable)
+        return slots, self._episode(slots)
+
+    def rows(self, slots: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Rows (M,) of all steps of the episodes in these slots: step t of slot s is row s * steps + t."""
+        t = np.arange(self.steps)
+        found: NDArray[np.int64] = (slots[:, None] * self.steps + t)[t < self._lengths[slots, None]]
+        return found
+
+    def rewards(self, slots: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Rewards (N, steps) of these episodes, meaningless beyond their ends."""
+        return self._rewards[slots]
+
+    def ends(self, slots: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Lengths (N,) of these episodes, and whether the task ended them (N,)."""
+        return self._lengths[slots], self._flags[slots, 1]
+
+    def images(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """What was seen (B, 48, 48, 3) before the steps in these rows."""
+        return self._images.reshape(-1, *IMAGE_SHAPE)[rows]
+
+    def latents(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """What was done (B, D) in them."""
+        return self._latents.reshape(-1, self._latents.shape[-1])[rows]
+
+    def numbers(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Their numbers (B,), each step's own, counted on from the first episode ever appended."""
+        slots, t = np.divmod(rows, self.steps)
+        return self._episode(slots) * self.steps + t
+
+    def _episode(self, slots: NDArray[np.int64]) -> NDArray[np.int64]:
+        return (self._seen - 1 - slots) // self.slots * self.slots + slots
 
     def _refresh(self) -> None:
         """Finds the rows that can be drawn, if episodes have come since."""
@@ -185,8 +211,10 @@ class Replay:
             return
         self._seen = count
         usable = np.arange(self.slots) < count
-        if self._shared and count + GUARD_SLOTS > self.slots:
-            usable[(count + np.arange(GUARD_SLOTS)) % self.slots] = False
+        guard = min(GUARD_SLOTS, self.slots // 2)
+        if self._shared and count + guard > self.slots:
+            usable[(count + np.arange(guard)) % self.slots] = False
+        self._usable = usable
         steps = self._lengths - ~self._flags[:, 1]  # without the last step where the time limit cut it off
         valid = (np.arange(self.steps) < steps[:, None]) & usable[:, None]
         self._rows = np.flatnonzero(valid)

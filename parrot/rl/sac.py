@@ -17,14 +17,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from parrot.prior.augment import random_shift
+from parrot.prior.base import base_log_prob
 from parrot.prior.encoder import native_bf16
 from parrot.rl.flow_policy import FlowPolicy
 from parrot.rl.networks import Critic, Policy, Trunk
 from parrot.rl.presets import SACConfig
-from parrot.rl.replay import Batch
+from parrot.rl.replay import Batch, Replay
 from parrot.rl.space import ActionSpace, LatentSpace
 
-__all__ = ["Actor", "Agent"]
+__all__ = ["Actor", "Agent", "chw"]
 
 CPU = torch.device("cpu")
 
@@ -45,13 +46,15 @@ class Actor:
         self.space = space or LatentSpace(latent_dim)
         self.trunk = Trunk(encoder, bf16)
         self.policy: Policy | FlowPolicy
+        self.judges = not isinstance(self.space, ActionSpace)
+        """Whether its critics judge what is done; those beside a flow policy are of images alone."""
         if isinstance(self.space, ActionSpace):
             self.policy = FlowPolicy(self.space.prior, bf16)
         else:
             self.policy = Policy(config, encoder, latent_dim, squash)
         if policy is not None:
             self.policy.load_state_dict(policy)
-        self.critic = Critic(config, encoder, self.space.dim, bf16)
+        self.critic = Critic(config, encoder, self.space.dim if self.judges else 0, bf16)
         self.noise_scale = 1.0 if squash else config.noise_scale
 
     @property
@@ -75,6 +78,10 @@ class Actor:
         found = {f"{prefix}{name}.{k}": v for name, part in self.parts.items() for k, v in part.state_dict().items()}
         return {name: tensor.detach().contiguous() for name, tensor in found.items()}
 
+    def evaluation_candidates(self, candidates: int) -> int:
+        """Samples for `act` where nothing is explored, if so many explore; 0: the policy's mean is taken."""
+        return candidates if candidates > 1 and self.judges else 0
+
     @torch.inference_mode()
     def act(self, image: NDArray[np.uint8], generator: torch.Generator, candidates: int = 1) -> NDArray[np.float32]:
         """A latent (D,) for an image (48, 48, 3).
@@ -82,17 +89,20 @@ class Actor:
         Args:
             image: what is seen.
             generator: source of the samples.
-            candidates: samples of the policy, of which the critics choose one; 0: the policy's mean instead.
+            candidates: samples near the policy's mean, of which the critics choose one, if they judge actions; 1: one
+                with all of the policy's noise; 0: its mean.
         """
-        maps = self.trunk(_tensor(image[None]))
+        scale = self.noise_scale if candidates > 1 else 1.0
+        candidates = candidates if self.judges else min(candidates, 1)
+        maps = self.trunk(chw(image[None]))
         noise = torch.zeros(1, self.space.dim)
         if candidates:
             noise = torch.randn(candidates, self.space.dim, generator=generator)
-        x = self.policy(maps).draw(noise * self.noise_scale if candidates > 1 else noise)
+        x = self.policy(maps).draw(noise * scale)
         if candidates <= 1:
             return self.space.latent(x[0], image)
         features = self.critic.projection(maps).expand(candidates, -1)
-        best = self.critic.judge(features, self.space.judged(x)).mean(0).argmax()
+        best = self.critic.judge(features, x).mean(0).argmax()
         return self.space.latent(x[best], image)
 
 
@@ -133,8 +143,7 @@ class Agent:
             self.actor = Actor(config, encoder, latent_dim, squash, policy, space)
         self.policy, self.critic, self.space = self.actor.policy, self.actor.critic, self.actor.space
         self.target = copy.deepcopy(self.critic)
-        # A shared encoder is its own target and learns from the critics' loss only (Yarats et al., 2022), with a flow
-        # policy from its loss, too.
+        # A shared encoder is its own target and learns from the critics' loss only (Yarats et al., 2022).
         self.shared = shared = config.shared_encoder or frozen
         self.actor.trunk.requires_grad_(not frozen)
         self.trunk = self.actor.trunk if shared else copy.deepcopy(self.actor.trunk)
@@ -159,15 +168,20 @@ class Agent:
             fused=True,
         )
 
+    def learn(self, replay: Replay, rng: np.random.Generator, report: bool = False) -> dict[str, float]:
+        """An `update` on what it draws from the replay."""
+        c = self.config
+        return self.update(replay.sample(c.batch_size, rng, n_step=c.n_step, success_share=c.success_share), report)
+
     def update(self, batch: Batch, report: bool = False) -> dict[str, float]:
         """One gradient step on every network; returns the losses if a report is wanted."""
         c = self.config
         now, after = self._shifted(batch.images), self._shifted(batch.next_images)
-        x = self.space.points(batch)
+        x = torch.from_numpy(batch.latents)
         maps = self.trunk(now)
         target = self._target(batch, after)
         features = self.critic.projection(maps)
-        q = self.critic.judge(features, self.space.judged(x))
+        q = self.critic.judge(features, x)
         wanted = target.expand_as(q)
         loss_of = F.mse_loss if c.value_loss == "mse" else F.binary_cross_entropy_with_logits
         errors = loss_of(q, wanted, reduction="none")
@@ -175,25 +189,18 @@ class Agent:
 
         policy = self.policy(self._maps_of_policy(maps, now))
         x_new, log_prob = policy.sample(torch.randn(x.shape, generator=self.generator))
-        q_new = self._value(self.critic.judge(features.detach(), self.space.judged(x_new), frozen=True))
-        policy_loss = -c.q_weight * q_new.mean()
-        if self.updates % c.divergence_every == 0:
-            divergence = self._divergence(x_new, log_prob, batch.images, batch.numbers)
-            policy_loss = policy_loss + c.divergence_every * (self.log_alpha.detach().exp() * divergence).mean()
+        q_new = self._value(self.critic.judge(features.detach(), x_new, frozen=True))
+        divergence = self._divergence(x_new, log_prob)
+        policy_loss = (self.log_alpha.detach().exp() * divergence - c.q_weight * q_new).mean()
         loss = critic_loss + policy_loss
         if self.imitation_weight > 0:
             won = torch.from_numpy(batch.successes)
-            copied = x[won]
-            if c.imitation_noise:
-                copied = copied + c.imitation_noise * torch.randn(copied.shape, generator=self.generator)
-            loss = loss - self.imitation_weight * policy[won].log_prob(copied).sum() / len(x)
+            loss = loss - self.imitation_weight * policy[won].log_prob(x[won]).sum() / len(x)
         if c.auto_entropy:
             loss = loss - self.log_alpha * (log_prob.detach().mean() + c.target_entropy_per_dim * self.space.dim)
 
         self.optimizer.zero_grad()
         loss.backward()
-        if c.clip:
-            nn.utils.clip_grad_norm_(self.policy.parameters(), c.clip)
         self._step()
         if not report:
             return {}
@@ -255,7 +262,7 @@ class Agent:
 
     def _shifted(self, images: NDArray[np.uint8]) -> Tensor:
         rng = np.random.default_rng(int(torch.randint(2**31, (), generator=self.generator)))
-        return _tensor(random_shift(images, self.config.shift, rng))
+        return chw(random_shift(images, self.config.shift, rng))
 
     @torch.no_grad()
     def _target(self, batch: Batch, after: Tensor) -> Tensor:
@@ -264,15 +271,14 @@ class Agent:
         maps = self.target_trunk(after)
         policy = self.policy(self._maps_of_policy(maps, after))
         x, log_prob = policy.sample(torch.randn(policy.shape, generator=self.generator))
-        q = self.target(maps, self.space.judged(x))
+        q = self.target(maps, x)
         if c.value_loss == "bce":
             q = torch.sigmoid(q)
         if c.target_critics < c.critics:
             q = q[torch.randperm(c.critics, generator=self.generator)[: c.target_critics]]
         value = q.amin(0)
         if c.entropy_in_target:
-            divergence = self._divergence(x, log_prob, batch.next_images, batch.next_numbers)
-            value = value - self.log_alpha.exp() * divergence
+            value = value - self.log_alpha.exp() * self._divergence(x, log_prob)
         target = torch.from_numpy(batch.returns) + torch.from_numpy(batch.discounts) * value
         return target.clamp(0, 1) if c.clamp_targets else target
 
@@ -281,17 +287,13 @@ class Agent:
         q = torch.sigmoid(q) if self.config.value_loss == "bce" else q
         return q.amin(0) if len(q) <= 2 else q.mean(0)
 
-    def _divergence(self, x: Tensor, log_prob: Tensor, images: NDArray[np.uint8], numbers: NDArray[np.int64]) -> Tensor:
+    def _divergence(self, x: Tensor, log_prob: Tensor) -> Tensor:
         """What the policy pays for: being predictable, or else being unlike the prior."""
-        if not self.config.prior_kl:
-            return log_prob
-        return log_prob - self.space.prior_log_prob(x, images, numbers)
+        return log_prob - base_log_prob(x) if self.config.prior_kl else log_prob
 
     def _maps_of_policy(self, maps: Tensor, images: Tensor) -> Tensor:
-        """What the policy looks at; a flow policy trains a shared encoder, too: it needs more of it than its values."""
-        if not self.shared:
-            return self.actor.trunk(images)
-        return maps if isinstance(self.policy, FlowPolicy) else maps.detach()
+        """What the policy looks at."""
+        return maps.detach() if self.shared else self.actor.trunk(images)
 
     def _step(self) -> None:
         """Adam, then the target."""
@@ -307,6 +309,6 @@ class Agent:
                 torch._foreach_lerp_(list(target), list(online), c.target_tau)
 
 
-def _tensor(images: NDArray[np.uint8]) -> Tensor:
+def chw(images: NDArray[np.uint8]) -> Tensor:
     """(B, 48, 48, 3) -> (B, 3, 48, 48), the same bytes."""
     return torch.from_numpy(images).permute(0, 3, 1, 2)

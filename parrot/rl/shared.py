@@ -21,7 +21,7 @@ __all__ = ["STATISTICS", "SharedBlock", "WeightsBox"]
 
 STATISTICS = (
     "updates", "saves", "rate", "critic_loss", "policy_loss", "q", "q_policy", "target", "entropy", "std",
-    "mean_norm", "alpha",
+    "mean_norm", "alpha", "gained", "lost",
 )  # fmt: skip
 """What the learner tells: updates done, saves done, updates in each second, and its latest losses."""
 

@@ -78,7 +78,6 @@ def test_learning_leaves_the_features_as_they_are(trained, preset, tmp_path):
         images=rng.integers(0, 256, (8, 48, 48, 3), np.uint8), latents=rng.uniform(-1, 1, (8, 7)).astype(np.float32),
         returns=np.ones(8, np.float32), next_images=rng.integers(0, 256, (8, 48, 48, 3), np.uint8),
         discounts=np.zeros(8, np.float32), successes=np.ones(8, bool), weights=np.ones(8, np.float32),
-        numbers=np.arange(8), next_numbers=np.arange(8, 16),
     )  # fmt: skip
     trunk = {name: value.clone() for name, value in agent.actor.trunk.state_dict().items()}
     heads = [p.clone() for p in (*agent.policy.parameters(), *agent.critic.parameters())]

@@ -1,8 +1,8 @@
-"""Random shifts of the training images."""
+"""What is done to training images at random."""
 
 import numpy as np
 
-from parrot.prior.augment import random_shift
+from parrot.prior.augment import mirror, random_shift
 
 
 def test_a_shift_moves_every_image_by_its_own_offset_and_repeats_the_border():
@@ -17,3 +17,11 @@ def test_a_shift_moves_every_image_by_its_own_offset_and_repeats_the_border():
         offsets.update(hits)
     assert len(offsets) > 20
     assert random_shift(images, 0, rng) is images
+
+
+def test_left_and_right_are_exchanged_in_the_images_asked_for_alone():
+    images = np.random.default_rng(0).integers(0, 256, (3, 48, 48, 3), dtype=np.uint8)
+    found = mirror(images, np.array([True, False, True]))
+    assert (found[1] == images[1]).all()
+    assert (found[[0, 2], :, 5] == images[[0, 2], :, 42]).all()
+    assert (mirror(found, np.array([True, False, True])) == images).all()

@@ -72,4 +72,21 @@ def test_two_replays_on_one_memory_see_the_same_and_the_reader_avoids_what_is_ov
     for i in range(25):
         add(writer, [0, 0, 0], first=10 * i)
     drawn = {int(z) // 10 for z in reader.sample(2000, rng).latents[:, 0]}
-    assert drawn == set(range(19, 25))
+    assert drawn == set(range(20, 25))
+
+
+def test_a_row_is_the_same_step_to_all_who_ask_and_has_a_number_of_its_own(rng):
+    replay, numbers = Replay(4, 2, DISCOUNT), {}
+    for episode in range(11):
+        add(replay, [0, 0, 1] if episode % 2 else [0, 0, 0, 0], terminated=bool(episode % 2), first=10 * episode)
+        slots, episodes = replay.whole()
+        assert sorted(episodes) == list(range(max(0, episode - 3), episode + 1))
+        rows = replay.rows(slots)
+        lengths, terminated = replay.ends(slots)
+        assert terminated.tolist() == [e % 2 == 1 for e in episodes]
+        wanted = [10 * e + t for e, n in zip(episodes, lengths, strict=True) for t in range(n)]
+        assert replay.images(rows)[:, 0, 0, 0].tolist() == replay.latents(rows)[:, 0].tolist() == wanted
+        assert [replay.rewards(slots)[i, : lengths[i]].sum() for i in range(len(slots))] == terminated.tolist()
+        for number, step in zip(replay.numbers(rows), wanted, strict=True):
+            assert numbers.setdefault(number, step) == step
+    assert len(numbers) == 6 * 4 + 5 * 3
