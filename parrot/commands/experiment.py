@@ -52,30 +52,34 @@ def ablation(
     updates: int = 4000,
     episodes: int = 300,
     seed: int = 0,
+    preset: str = "fast",
     variants: tuple[str, ...] = (),
+    first: int = 0,
     workers: int = 2,
     out: Path = Path("results/ablation.csv"),
 ) -> None:
-    """Measure what each choice of the fast preset is worth: learn anew from a run's episodes with one choice undone.
+    """Measure what each choice of a preset is worth: learn anew from a run's episodes with one choice undone.
 
     Args:
         run: folder of a finished run of parrot, whose episodes all variants learn from.
         updates: gradient updates of each.
         episodes: episodes of each evaluation.
         seed: of weights and draws.
-        variants: names as in the table; default: all.
+        preset: hyper-parameters, `fast` or `flow`.
+        variants: names as in the table; default: all of the preset's.
+        first: of the run's episodes learn from so many; 0: from all.
         workers: processes.
         out: CSV to write, anew after each variant.
     """
     from parrot.experiments.ablation import VARIANTS, ablate
 
     console = Console()
-    names = variants or tuple(VARIANTS)
+    names = variants or tuple(VARIANTS.get(preset, ()))
     with Progress(*Progress.get_default_columns(), TimeElapsedColumn(), console=Console(stderr=True)) as bar:
         task = bar.add_task(f"{len(names)} variants", total=len(names))
         rows = ablate(
-            run, out, variants=names, updates=updates, episodes=episodes, seed=seed, workers=workers,
-            report=lambda _: bar.advance(task),
+            run, out, preset=preset, variants=names, first=first, updates=updates, episodes=episodes, seed=seed,
+            workers=workers, report=lambda _: bar.advance(task),
         )  # fmt: skip
     view = Table(*(name for name in rows[0] if name != "changes"))
     for row in rows:

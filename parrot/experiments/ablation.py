@@ -1,4 +1,4 @@
-"""What each choice of the fast preset is worth: the same episodes learnt from anew, with one choice undone.
+"""What each choice of a preset is worth: the same episodes learnt from anew, with one choice undone.
 
 A finished run's replay is given to a fresh learner for so many updates, and what it has learnt is evaluated. Data and
 number of updates are the same for all variants, so the choices are told apart with far fewer episodes than whole runs
@@ -32,18 +32,28 @@ from parrot.sim.env import ManipulationEnv
 
 __all__ = ["VARIANTS", "Job", "ablate", "relearn"]
 
-VARIANTS: dict[str, tuple[str, ...]] = {
-    "fast": (),
-    "without imitation": ("imitation_weight=0", "imitation_floor=0"),
-    "imitation alone": ("q_weight=0", "imitation_floor=1"),
-    "cold encoder": ("warm_start=false",),
-    "one-step returns": ("n_step=1",),
-    "no share of successes": ("success_share=0",),
-    "no random shifts": ("shift=0",),
-    "two plain critics": ("critics=2", "layer_norm=false"),
-    "candidates with all noise": ("noise_scale=1",),
+VARIANTS: dict[str, dict[str, tuple[str, ...]]] = {
+    "fast": {
+        "fast": (),
+        "without imitation": ("imitation_weight=0", "imitation_floor=0"),
+        "imitation alone": ("q_weight=0", "imitation_floor=1"),
+        "cold encoder": ("warm_start=false",),
+        "one-step returns": ("n_step=1",),
+        "no share of successes": ("success_share=0",),
+        "no random shifts": ("shift=0",),
+        "two plain critics": ("critics=2", "layer_norm=false"),
+        "candidates with all noise": ("noise_scale=1",),
+    },
+    "flow": {
+        "flow": (),
+        "no mirror images": ("mirror_share=0",),
+        "nothing avoided": ("avoid_weight=0",),
+        "twice as much avoided": ("avoid_weight=1",),
+        "advantages to the end": ("advantage_decay=1",),
+        "no random shifts": ("shift=0",),
+    },
 }
-"""Name -> changes to the preset `fast`."""
+"""Preset -> name -> changes to it."""
 
 FIRST_SEED = 1_000_000
 """Seed of the first evaluation episode: scenes that no run has met while it learnt."""
@@ -55,8 +65,12 @@ class Job:
 
     run: Path
     """Folder of the run whose episodes it learns from."""
+    preset: str
+    """Hyper-parameters."""
     variant: str
-    """Name in `VARIANTS`."""
+    """Name in `VARIANTS` of this preset."""
+    first: int
+    """How many of the run's episodes; 0: all."""
     updates: int
     """Gradient updates."""
     episodes: int
@@ -69,7 +83,9 @@ def ablate(
     run: Path,
     out: Path,
     *,
-    variants: Sequence[str] = tuple(VARIANTS),
+    preset: str = "fast",
+    variants: Sequence[str] = (),
+    first: int = 0,
     updates: int = 4000,
     episodes: int = 300,
     seed: int = 0,
@@ -81,7 +97,9 @@ def ablate(
     Args:
         run: folder of a finished run of `parrot`.
         out: CSV to write.
-        variants: names of `VARIANTS`.
+        preset: one of `VARIANTS`.
+        variants: names of its; none: all.
+        first: of the run's episodes learn from so many; 0: from all.
         updates: of each learner.
         episodes: that measure each policy.
         seed: of weights and draws.
@@ -91,16 +109,19 @@ def ablate(
     Raises:
         ConfigError: a variant is unknown, or the folder is not a run of `parrot`.
     """
-    if unknown := [name for name in variants if name not in VARIANTS]:
-        raise ConfigError(f"variant {unknown[0]!r} is unknown; choose from {', '.join(map(repr, VARIANTS))}")
+    if preset not in VARIANTS:
+        raise ConfigError(f"preset {preset!r} has no variants; choose from {', '.join(map(repr, VARIANTS))}")
+    known = VARIANTS[preset]
+    if unknown := [name for name in variants if name not in known]:
+        raise ConfigError(f"variant {unknown[0]!r} is unknown; choose from {', '.join(map(repr, known))}")
     _config(run)
-    jobs = [Job(run, name, updates, episodes, seed) for name in variants]
+    jobs = [Job(run, preset, name, first, updates, episodes, seed) for name in variants or known]
     rows: list[dict[str, Any]] = []
     with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), torch.set_num_threads, (1,)) as pool:
         pending = {pool.submit(relearn, job): job for job in jobs}
         for done in as_completed(pending):
             rows.append(done.result())
-            rows.sort(key=lambda row: tuple(VARIANTS).index(row["variant"]))
+            rows.sort(key=lambda row: tuple(known).index(row["variant"]))
             write_results(out, rows)
             if report:
                 report(pending[done].variant)
@@ -108,13 +129,16 @@ def ablate(
 
 
 def relearn(job: Job) -> dict[str, Any]:
-    """Learns anew from the episodes of a run, and measures the policy: its mean, and the critics' choice."""
-    config, known = sac_config("fast", ("restarts=[]", *VARIANTS[job.variant])), _config(job.run)
+    """Learns anew from the episodes of a run, and measures the policy: by its mean, and as it explores when grown."""
+    changes = VARIANTS[job.preset][job.variant]
+    config, known = sac_config(job.preset, ("restarts=[]", *changes)), _config(job.run)
     prior_file = Path(known["prior"]) if known["prior"] else None
     start = start_of("parrot", config, prior_file, job.seed)
     data = Dataset.open(job.run / "replay")
-    replay = Replay(len(data), start.latent_dim, config.discount)
-    replay.extend(data)
+    count = min(job.first or len(data), len(data))
+    config = replace(config, replay_episodes=count)
+    replay = Replay(count, start.latent_dim, config.discount)
+    replay.extend(data.episode(number) for number in range(count))
     learner = Learner(maker(config, start), replay, job.seed)
     for _ in range(job.updates):
         learner.update()
@@ -124,9 +148,9 @@ def relearn(job: Job) -> dict[str, Any]:
     with LatentActionWrapper(env, load_prior(prior_file, known["robot"])) as world:
         mean, best = (float(np.mean(list(_episodes(world, actor, job.episodes, n)))) for n in (0, config.candidates))
     return {
-        "task": known["task"], "variant": job.variant, "changes": "; ".join(VARIANTS[job.variant]),
+        "task": known["task"], "preset": job.preset, "variant": job.variant, "changes": "; ".join(changes),
         "success_mean_latent": round(mean, 4), "success_best_latent": round(best, 4), "episodes": job.episodes,
-        "updates": job.updates, "replay_episodes": len(data), "replay_seed": known["seed"], "seed": job.seed,
+        "updates": job.updates, "replay_episodes": count, "replay_seed": known["seed"], "seed": job.seed,
     }  # fmt: skip
 
 
