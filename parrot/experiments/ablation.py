@@ -22,10 +22,10 @@ from parrot.data.dataset import Dataset
 from parrot.errors import ConfigError
 from parrot.prior.weights import load_prior
 from parrot.results import write_results
+from parrot.rl.actor import Actor
 from parrot.rl.algorithms import start_of
 from parrot.rl.learner import Learner, maker
 from parrot.rl.replay import Replay
-from parrot.rl.sac import Actor
 from parrot.rl.settings import sac_config
 from parrot.rl.wrapper import LatentActionWrapper
 from parrot.sim.env import ManipulationEnv

@@ -14,7 +14,7 @@ from parrot.prior.encoder import make_encoder
 from parrot.prior.presets import PRESETS, PriorConfig, TrainConfig
 from parrot.spaces import ACTION_DIM
 
-__all__ = ["FlowPrior", "back", "through"]
+__all__ = ["FlowPrior", "back"]
 
 
 class FlowPrior(Prior):
@@ -68,7 +68,9 @@ class FlowPrior(Prior):
         """Actions (B, dim), not yet clipped, of the latents (B, dim)."""
         kind, features = z.dtype, self.features_of(image, features).double()
         z = z.double()
-        return through(self.couplings, self.mean, self.std, z, features)[0].to(kind)
+        for coupling in self.couplings:
+            z, _ = coupling(z, features)
+        return (z * self.std + self.mean).to(kind)
 
     def encode(self, action: Tensor, image: Tensor | None = None, *, features: Tensor | None = None) -> Tensor:
         """Latents (B, dim) of the actions (B, dim): the inverse of `decode`."""
@@ -83,19 +85,10 @@ class FlowPrior(Prior):
         return back(self.couplings, self.mean, self.std, action, features)
 
 
-def through(couplings: nn.ModuleList, mean: Tensor, std: Tensor, z: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
-    """Latents (B, dim) through all couplings and the affine map after them: actions (B, dim), log-determinant (B,)."""
-    total = std.log().sum()
-    for coupling in couplings:
-        z, log_det = coupling(z, features)
-        total = total + log_det
-    return z * std + mean, total
-
-
 def back(
     couplings: nn.ModuleList, mean: Tensor, std: Tensor, action: Tensor, features: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """The inverse of `through`: latents (B, dim), and the log-determinant (B,) of this direction."""
+    """Actions (B, dim) back through the affine map and all couplings: latents (B, dim), log-determinant (B,)."""
     z = (action - mean) / std
     total = -std.log().sum()
     for coupling in reversed(couplings):

@@ -17,10 +17,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from parrot.prior.augment import mirror
+from parrot.rl.agent import Agent
 from parrot.rl.replay import Replay
-from parrot.rl.sac import Agent, chw
 from parrot.rl.space import ActionSpace
-from parrot.spaces import MIRRORED
+from parrot.spaces import MIRRORED, to_chw
 
 __all__ = ["AdvantageAgent", "Advantages", "advantages_of"]
 
@@ -79,7 +79,7 @@ class Advantages:
     def __init__(self, replay: Replay, discount: float, decay: float) -> None:
         self.replay, self.discount, self.decay = replay, discount, decay
         self._values = np.zeros((replay.slots, replay.steps), np.float32)
-        self._returns = np.zeros_like(self._values)
+        self._advantages, self._returns = np.zeros_like(self._values), np.zeros_like(self._values)
         # Which episode's values they are, and when they were found.
         self._episode, self._when = np.full(replay.slots, -1, np.int64), np.zeros(replay.slots, np.int64)
         self._rows, self._gained, self._lost = np.zeros(0, np.int64), np.zeros(0), np.zeros(0)
@@ -109,11 +109,11 @@ class Advantages:
         slots, episodes = self.replay.whole()
         slots = slots[self._episode[slots] == episodes]
         lengths, terminated = self.replay.ends(slots)
-        found, self._returns[slots] = advantages_of(
+        self._advantages[slots], self._returns[slots] = advantages_of(
             self.replay.rewards(slots), self._values[slots], lengths, terminated, self.discount, self.decay
         )
         self._rows = self.replay.rows(slots)
-        advantages = found[np.arange(self.replay.steps) < lengths[:, None]].astype(np.float64)
+        advantages = self._advantages.reshape(-1)[self._rows].astype(np.float64)
         self._gained, self._lost = np.maximum(advantages, 0).cumsum(), np.maximum(-advantages, 0).cumsum()
         self.balance = float(self._lost[-1] / max(self._gained[-1], 1e-9))
 
@@ -188,6 +188,6 @@ class AdvantageAgent(Agent):
 
     @torch.no_grad()
     def _values(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        logits = self.target(self.target_trunk(chw(images)), torch.empty(len(images), 0))
+        logits = self.target(self.target_trunk(torch.from_numpy(to_chw(images))), torch.empty(len(images), 0))
         found: NDArray[np.float32] = logits.sigmoid().mean(0).numpy()
         return found

@@ -19,6 +19,7 @@ from parrot.errors import SpaceError
 from parrot.prior.base import TrajectoryDecoder
 from parrot.prior.control import Controller, controller_of
 from parrot.prior.weights import check_robot
+from parrot.rl.actor import Actor
 from parrot.rl.algorithms import start_of, weights_of
 from parrot.rl.checkpoint import load_checkpoint
 from parrot.rl.learner import LearnerSpec, acting, allowed
@@ -26,7 +27,6 @@ from parrot.rl.learner_process import LearnerProcess
 from parrot.rl.open_loop import OpenLoop
 from parrot.rl.report import Curves, write_report
 from parrot.rl.run_folder import EpisodeRow, RunFolder
-from parrot.rl.sac import Actor
 from parrot.rl.settings import FineTuneConfig
 from parrot.rl.shared import SharedBlock
 from parrot.rl.status import WINDOW, Status

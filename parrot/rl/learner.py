@@ -22,12 +22,14 @@ import torch
 from torch import Tensor
 
 from parrot.errors import ParrotError
+from parrot.rl.actor import Actor
 from parrot.rl.advantage import AdvantageAgent
+from parrot.rl.agent import Agent
 from parrot.rl.algorithms import Start, start_of
 from parrot.rl.checkpoint import load_checkpoint, save_checkpoint
 from parrot.rl.presets import SACConfig
 from parrot.rl.replay import Replay
-from parrot.rl.sac import Actor, Agent
+from parrot.rl.sac import SACAgent
 from parrot.rl.shared import SharedBlock
 from parrot.rl.space import ActionSpace
 
@@ -142,7 +144,7 @@ def acting(state: dict[str, Tensor]) -> str:
 def maker(config: SACConfig, start: Start) -> Callable[[int, int], Agent]:
     """Makes agents with fresh weights, by seed and by the updates done before them, for a `Learner`."""
     space = start.space(config, config.replay_episodes)
-    kind = AdvantageAgent if isinstance(space, ActionSpace) else Agent
+    kind = AdvantageAgent if isinstance(space, ActionSpace) else SACAgent
 
     def make(seed: int, born: int) -> Agent:
         return kind(

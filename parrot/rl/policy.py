@@ -22,10 +22,10 @@ from parrot.prior.base import ActionDecoder
 from parrot.prior.control import controller_of
 from parrot.prior.encoder import make_encoder
 from parrot.prior.weights import build_model
+from parrot.rl.actor import Actor
 from parrot.rl.algorithms import space_of
 from parrot.rl.embodiment import Embodiment, embodiment_of
 from parrot.rl.presets import SACConfig
-from parrot.rl.sac import Actor
 from parrot.rl.sealed import read_sealed, write_sealed
 from parrot.spaces import ACTION_NAMES, IMAGE_SHAPE, check_image
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from parrot.prior.control import SharedController
 from parrot.prior.flow import FlowPrior
-from parrot.spaces import EPISODE_STEPS
+from parrot.spaces import EPISODE_STEPS, to_chw
 
 __all__ = ["ActionSpace", "LatentSpace"]
 
@@ -64,7 +64,7 @@ class ActionSpace(LatentSpace):
         places = numbers % len(self._number)
         new = np.flatnonzero(self._number[places] != numbers)
         if len(new):
-            pixels = torch.from_numpy(images[new]).permute(0, 3, 1, 2)
+            pixels = torch.from_numpy(to_chw(images[new]))
             with torch.no_grad():
                 found = self.prior.decode(torch.from_numpy(latents[new]), pixels)
             self._action[places[new]] = found.clamp(-_MARGIN, _MARGIN).numpy()

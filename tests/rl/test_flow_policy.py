@@ -10,12 +10,12 @@ from parrot.errors import ConfigError
 from parrot.prior.encoder import FastEncoder
 from parrot.prior.flow import FlowPrior
 from parrot.prior.presets import PriorConfig
+from parrot.rl.actor import Actor
 from parrot.rl.advantage import AdvantageAgent
 from parrot.rl.algorithms import Start, space_of
 from parrot.rl.flow_policy import FlowPolicy
 from parrot.rl.presets import SACConfig
 from parrot.rl.replay import Replay
-from parrot.rl.sac import Actor
 from parrot.rl.settings import sac_config
 from parrot.rl.space import ActionSpace, LatentSpace
 from parrot.rl.wrapper import LatentActionWrapper

@@ -4,11 +4,12 @@ import torch
 from rl_toys import DotEnv, DotPrior, ReachEnv
 
 from parrot.prior.encoder import FastEncoder, PaperEncoder
+from parrot.rl.actor import Actor
 from parrot.rl.checkpoint import load_checkpoint, save_checkpoint
 from parrot.rl.learner import Learner
 from parrot.rl.networks import Ensemble, Gaussian, soft_bound
 from parrot.rl.replay import Replay
-from parrot.rl.sac import Actor, Agent
+from parrot.rl.sac import SACAgent
 from parrot.rl.settings import sac_config
 from parrot.rl.wrapper import LatentActionWrapper
 
@@ -18,7 +19,7 @@ SMALL = ["batch_size=32", "features=32", "hidden=[32, 32]"]
 def agent_of(name="fast", changes=(), **kwargs):
     torch.manual_seed(0)
     encoder = FastEncoder(32, channels=8) if name == "fast" else PaperEncoder(32, channels=4)
-    return Agent(sac_config(name, [*SMALL, *changes]), encoder, 7, **kwargs)
+    return SACAgent(sac_config(name, [*SMALL, *changes]), encoder, 7, **kwargs)
 
 
 def filled(rng, discount=0.97, episodes=8):
@@ -223,7 +224,7 @@ def test_a_pixel_task_is_solved_in_latent_space(rng):
     sac = sac_config("fast", [
         "features=32", "hidden=[64, 64]", "critics=2", "batch_size=64", "updates_per_step=1", "bf16=false",
     ])  # fmt: skip
-    successes = play(LatentActionWrapper(DotEnv(), prior), Agent(sac, prior.encoder, 7), 200)
+    successes = play(LatentActionWrapper(DotEnv(), prior), SACAgent(sac, prior.encoder, 7), 200)
     assert np.mean(successes[:20]) < 0.6
     assert np.mean(successes[-40:]) > 0.9
 
@@ -234,7 +235,7 @@ def test_the_papers_recipe_solves_a_task_in_raw_actions():
         "policy_lr=0.001", "critic_lr=0.001",
     ])  # fmt: skip
     torch.manual_seed(0)
-    agent = Agent(sac, PaperEncoder(16, channels=2), 7, squash=True)
+    agent = SACAgent(sac, PaperEncoder(16, channels=2), 7, squash=True)
     successes = play(ReachEnv(), agent, 400)
     assert np.mean(successes[:20]) < 0.3
     assert np.mean(successes[-30:]) > 0.7
