@@ -50,6 +50,7 @@ VARIANTS: dict[str, dict[str, tuple[str, ...]]] = {
         "nothing avoided": ("avoid_weight=0",),
         "twice as much avoided": ("avoid_weight=1",),
         "advantages to the end": ("advantage_decay=1",),
+        "not kept near the prior": ("prior_weight=0",),
         "no random shifts": ("shift=0",),
     },
 }

@@ -2,8 +2,9 @@
 
 Which of two actions is better, critics of actions hardly see: what one step changes is little beside what the scene
 decides. A value V(s) of images sees a few steps later whether the arm has turned to the right object. So each step in
-the replay has its advantage, which the values after it tell (Schulman et al., 2016); the policy imitates steps in
-proportion to what they gained, as in advantage-weighted regression (Peng et al., 2019), and avoids those that lost.
+the replay has its advantage, which the values after it tell; the policy imitates steps in proportion to what they
+gained, as in advantage-weighted regression (Peng et al., 2019), and avoids those that lost. As long as few episodes
+succeed, it is also held near the prior: else it unlearns, by avoiding, what it never did right.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from parrot.prior.augment import mirror
@@ -36,6 +37,12 @@ LOST_SHARE = 0.25
 UNLIKELY = 2.0
 """Log-density below which an action that lost is avoided no further: nothing keeps it from becoming minus infinity."""
 
+PRIOR_SHARE = 0.5
+"""Actions of the prior in the policy's batch, for each that was done."""
+
+RECENT = 100
+"""Episodes by whose success it is told how far learning has come."""
+
 
 def advantages_of(
     rewards: NDArray[np.float32],
@@ -44,8 +51,15 @@ def advantages_of(
     terminated: NDArray[np.bool_],
     discount: float,
     decay: float,
+    success: float,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Generalised advantages and discounted returns of the steps of N episodes, each (N, T); 0 beyond their ends.
+    """Advantages and discounted returns of the steps of N episodes, each (N, T); 0 beyond their ends.
+
+    Where most episodes succeed, generalised advantages (Schulman et al., 2016): how much better each step turned out
+    than its scene's value. Where a policy always goes to the wrong object, that value has come to expect no better. So
+    where few succeed, how well the episode stood at best from this step on (as the returns of value-based episodic
+    memory, Ma et al., 2022), over the mean of that in all scenes: an arm that went to the right object and then let it
+    fall did well to go there. In between both, by the share that succeeds.
 
     Args:
         rewards: (N, T).
@@ -53,18 +67,22 @@ def advantages_of(
         lengths: (N,) steps of each.
         terminated: (N,) whether the task ended it; where the time limit did, the last step tells nothing.
         discount: of one step.
-        decay: lambda.
+        decay: lambda of the generalised advantages.
+        success: share of the latest episodes that succeeded.
     """
-    advantages, returns = np.zeros_like(rewards), np.zeros_like(rewards)
-    advantage = value_after = total = np.zeros(len(rewards), np.float32)
+    local, best, returns = (np.zeros_like(rewards) for _ in range(3))
+    told = np.arange(rewards.shape[1]) < (lengths - ~terminated)[:, None]
+    advantage = value_after = best_after = total = np.zeros(len(rewards), np.float32)
     for t in reversed(range(rewards.shape[1])):
         inside, last = t < lengths, t == lengths - 1
         change = rewards[:, t] + np.where(last, 0, discount * value_after) - values[:, t]
-        change = np.where(last & ~terminated, 0, change)
-        advantage = np.where(inside, change + discount * decay * advantage, 0)
+        advantage = np.where(told[:, t], change + discount * decay * advantage, 0)
+        best[:, t] = np.where(told[:, t], rewards[:, t] + discount * best_after, 0)
         total = np.where(inside, rewards[:, t] + discount * total, 0)
-        advantages[:, t], returns[:, t], value_after = advantage, total, values[:, t]
-    return advantages, returns
+        local[:, t], returns[:, t], value_after = advantage, total, values[:, t]
+        best_after = np.where(inside, np.maximum(best[:, t], values[:, t]), 0)
+    above = np.where(told, best - best.sum(0) / np.maximum(1, told.sum(0)), 0)
+    return (success * local + (1 - success) * above).astype(np.float32), returns
 
 
 class Advantages:
@@ -85,6 +103,8 @@ class Advantages:
         self._rows, self._gained, self._lost = np.zeros(0, np.int64), np.zeros(0), np.zeros(0)
         self.refreshed = 0
         """How often `refresh` was called."""
+        self.success = 0.0
+        """Share of the latest episodes that succeeded."""
         self.balance = 0.0
         """What all steps lost, over what all gained: near 1 once the values are right."""
 
@@ -109,9 +129,11 @@ class Advantages:
         slots, episodes = self.replay.whole()
         slots = slots[self._episode[slots] == episodes]
         lengths, terminated = self.replay.ends(slots)
+        self.success = self.replay.recent_success(RECENT)
         self._advantages[slots], self._returns[slots] = advantages_of(
-            self.replay.rewards(slots), self._values[slots], lengths, terminated, self.discount, self.decay
-        )
+            self.replay.rewards(slots), self._values[slots], lengths, terminated,
+            self.discount, self.decay, self.success,
+        )  # fmt: skip
         self._rows = self.replay.rows(slots)
         advantages = self._advantages.reshape(-1)[self._rows].astype(np.float64)
         self._gained, self._lost = np.maximum(advantages, 0).cumsum(), np.maximum(-advantages, 0).cumsum()
@@ -156,23 +178,17 @@ class AdvantageAgent(Agent):
         book.refresh(self._values)
         if book.refreshed % WEIGH_EVERY == 1:
             book.weigh()
-        lost = max(1, round(c.batch_size * LOST_SHARE))
         seen = book.draw(rng, c.batch_size)
-        done = np.concatenate([book.draw_gained(rng, max(1, c.batch_size - lost)), book.draw_lost(rng, lost)])
-
         pixels = mirror(replay.images(seen), rng.random(len(seen)) < c.mirror_share)
         values = self.critic(self.trunk(self._shifted(pixels)), torch.empty(len(seen), 0))
         wanted = torch.from_numpy(book.returns(seen))
         value_loss = F.binary_cross_entropy_with_logits(values, wanted.expand_as(values))
 
-        pixels, mirrored = replay.images(done), rng.random(len(done)) < c.mirror_share
-        actions = self.space.actions(replay.latents(done), pixels, replay.numbers(done))
-        actions = np.where(mirrored[:, None], actions * np.array(MIRRORED, np.float32), actions)
-        noise = c.imitation_noise * torch.randn(actions.shape, generator=self.generator)
-        policy = self.policy(self.actor.trunk(self._shifted(mirror(pixels, mirrored))))
-        log_prob = policy.log_prob(torch.from_numpy(actions) + noise)
-        gained, avoided = log_prob[:-lost].mean(), log_prob[-lost:].clamp(min=UNLIKELY).mean()
-        policy_loss = c.avoid_weight * min(1.0, book.balance) * avoided - gained
+        gained, lost, prior = self._log_probs(book, rng)
+        avoided = lost.clamp(min=UNLIKELY).mean()
+        policy_loss = c.avoid_weight * min(1.0, book.balance) * avoided - gained.mean()
+        if c.prior_weight:
+            policy_loss = policy_loss - c.prior_weight * (1 - book.success) * prior.mean()
 
         self.optimizer.zero_grad()
         (value_loss + policy_loss).backward()
@@ -183,8 +199,26 @@ class AdvantageAgent(Agent):
             return {}
         return {
             "critic_loss": value_loss.item(), "policy_loss": policy_loss.item(), "q": values.sigmoid().mean().item(),
-            "target": wanted.mean().item(), "gained": gained.item(), "lost": avoided.item(),
+            "target": wanted.mean().item(), "gained": gained.mean().item(), "lost": avoided.item(),
         }  # fmt: skip
+
+    def _log_probs(self, book: Advantages, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Log-densities of actions that gained, of some that lost, and of some that the prior would do."""
+        c, replay = self.config, book.replay
+        n = c.batch_size
+        lost = max(1, round(n * LOST_SHARE))
+        gained, own = max(1, n - lost), round(n * PRIOR_SHARE) if c.prior_weight else 0
+        done = np.concatenate([book.draw_gained(rng, gained), book.draw_lost(rng, lost)])
+        pixels = replay.images(np.concatenate([done, book.draw(rng, own)]))
+        mirrored = rng.random(len(pixels)) < c.mirror_share
+        actions = self.space.actions(replay.latents(done), pixels[: len(done)], replay.numbers(done))
+        actions = np.where(mirrored[: len(done), None], actions * np.array(MIRRORED, np.float32), actions)
+        pixels = mirror(pixels, mirrored)
+        noise = torch.randn(own, self.space.dim, generator=self.generator)
+        wanted = torch.cat([torch.from_numpy(actions), self.space.decode(noise, pixels[len(done) :])])
+        wanted += c.imitation_noise * torch.randn(wanted.shape, generator=self.generator)
+        policy = self.policy(self.actor.trunk(self._shifted(pixels)))
+        return policy.log_prob(wanted).split([gained, lost, own])
 
     @torch.no_grad()
     def _values(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:

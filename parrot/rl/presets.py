@@ -88,6 +88,9 @@ class SACConfig:
     """Lambda of a flow policy's advantages: 0 looks one step ahead, 1 to the end of the episode."""
     avoid_weight: float = 0.5
     """Weight in a flow policy's loss of the actions that lost, beside those that gained."""
+    prior_weight: float = 0.3
+    """Weight in a flow policy's loss of actions that the prior would do; it falls to 0 as success rises to 1. Where
+    nothing is known yet the policy stays a prior's, of all its modes, however much it avoids elsewhere."""
     imitation_noise: float = 0.0
     """Standard deviation of noise on the actions that a flow policy imitates: it would make spikes of few points."""
     mirror_share: float = 0.0

@@ -95,6 +95,11 @@ class Replay:
         """Steps of all episodes appended so far."""
         return int(self._head[2])
 
+    def recent_success(self, count: int) -> float:
+        """Share of successes among the latest episodes, this many at most; 0 before the first."""
+        latest = (self.episodes - 1 - np.arange(min(count, self.episodes, self.slots))) % self.slots
+        return float(self._flags[latest, 0].mean()) if len(latest) else 0.0
+
     def append(
         self,
         images: NDArray[np.uint8],

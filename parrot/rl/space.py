@@ -64,12 +64,14 @@ class ActionSpace(LatentSpace):
         places = numbers % len(self._number)
         new = np.flatnonzero(self._number[places] != numbers)
         if len(new):
-            pixels = torch.from_numpy(to_chw(images[new]))
-            with torch.no_grad():
-                found = self.prior.decode(torch.from_numpy(latents[new]), pixels)
-            self._action[places[new]] = found.clamp(-_MARGIN, _MARGIN).numpy()
+            self._action[places[new]] = self.decode(torch.from_numpy(latents[new]), images[new]).numpy()
             self._number[places[new]] = numbers[new]
         return self._action[places]
+
+    @torch.no_grad()
+    def decode(self, latents: Tensor, images: NDArray[np.uint8]) -> Tensor:
+        """What latents (B, D) stand for at any images (B, 48, 48, 3): (B, 7)."""
+        return self.prior.decode(latents, torch.from_numpy(to_chw(images))).clamp(-_MARGIN, _MARGIN)
 
     def latent(self, x: Tensor, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The latent that stands for an action."""

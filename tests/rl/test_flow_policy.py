@@ -140,6 +140,29 @@ def test_all_of_it_learns_and_the_prior_stays_as_it_is(prior, rng, changes):
         assert all(torch.equal(weight, kept[name]) for name, weight in found.state_dict().items())
 
 
+@pytest.mark.parametrize("success", [False, True])
+def test_while_little_succeeds_it_stays_near_the_prior(prior, rng, success):
+    replay = Replay(16, 7, 0.97)
+    for i in range(8):
+        won = success or i == 0
+        replay.append(
+            rng.integers(0, 256, (10, 48, 48, 3), dtype=np.uint8), rng.normal(size=(10, 7)).astype(np.float32),
+            np.eye(10, dtype=np.float32)[9] * won, success=won, terminated=won,
+        )  # fmt: skip
+    images = chw(replay.images(replay.rows(replay.whole()[0])))
+    with torch.no_grad():
+        own = prior.decode(torch.randn(len(images), 7, generator=torch.Generator().manual_seed(0)), images)
+    likely = []
+    for weight in (0, 0.3):
+        agent = agent_of(prior, ["lr_warmup=0", f"prior_weight={weight}", "imitation_noise=0.03"])
+        for _ in range(60):
+            agent.learn(replay, np.random.default_rng(1))
+        with torch.no_grad():
+            likely.append(float(agent.policy(agent.actor.trunk(images)).log_prob(own).mean()))
+    alone, held = likely
+    assert held - alone > 1 if not success else abs(held - alone) < 0.5
+
+
 def test_a_saved_agent_goes_on_as_the_one_that_was_not(prior, rng):
     replay, one, other = filled(rng), agent_of(prior), agent_of(prior, seed=5)
     for _ in range(2):

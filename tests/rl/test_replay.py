@@ -55,6 +55,16 @@ def test_the_asked_share_of_a_batch_comes_from_successes(rng):
     assert (batch.latents[batch.successes, 0] >= 200).all()
 
 
+def test_the_latest_episodes_are_counted_wherever_the_ring_has_them():
+    replay = Replay(4, 2, DISCOUNT)
+    assert replay.recent_success(3) == 0
+    for success in (False, True, True, False, True, True):
+        add(replay, [1], success=success, terminated=True)
+    assert replay.recent_success(2) == 1
+    assert replay.recent_success(3) == pytest.approx(2 / 3)
+    assert replay.recent_success(99) == pytest.approx(3 / 4)  # all that it still holds
+
+
 def test_the_ring_drops_the_oldest(rng):
     replay = Replay(10, 2, DISCOUNT)
     for i in range(25):
