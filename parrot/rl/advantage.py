@@ -207,7 +207,7 @@ class AdvantageAgent(Agent):
         c, replay = self.config, book.replay
         n = c.batch_size
         lost = max(1, round(n * LOST_SHARE))
-        gained, own = max(1, n - lost), round(n * PRIOR_SHARE) if c.prior_weight else 0
+        gained, own = max(1, n - lost), max(1, round(n * PRIOR_SHARE)) if c.prior_weight else 0
         done = np.concatenate([book.draw_gained(rng, gained), book.draw_lost(rng, lost)])
         pixels = replay.images(np.concatenate([done, book.draw(rng, own)]))
         mirrored = rng.random(len(pixels)) < c.mirror_share

@@ -88,7 +88,7 @@ class SACConfig:
     """Lambda of a flow policy's advantages: 0 looks one step ahead, 1 to the end of the episode."""
     avoid_weight: float = 0.5
     """Weight in a flow policy's loss of the actions that lost, beside those that gained."""
-    prior_weight: float = 0.3
+    prior_weight: float = 0.0
     """Weight in a flow policy's loss of actions that the prior would do; it falls to 0 as success rises to 1. Where
     nothing is known yet the policy stays a prior's, of all its modes, however much it avoids elsewhere."""
     imitation_noise: float = 0.0
@@ -162,8 +162,8 @@ def fast(**changes: Any) -> SACConfig:
 def flow(**changes: Any) -> SACConfig:
     """`fast`, but the policy starts as a copy of the prior rather than as its noise, and learns by advantages."""
     base = fast(
-        policy="flow", policy_lr=5e-4, lr_decay=16000, clip=10.0, imitation_noise=0.03, mirror_share=0.5, restarts=(),
-        candidates_after=2000,
+        policy="flow", policy_lr=5e-4, lr_decay=16000, clip=10.0, prior_weight=0.3, imitation_noise=0.03,
+        mirror_share=0.5, restarts=(), candidates_after=2000,
     )  # fmt: skip
     return replace(base, **changes)
 

@@ -127,7 +127,10 @@ def test_an_image_in_the_place_of_another_is_encoded_anew(prior, rng):
         np.testing.assert_allclose(found, expected, atol=1e-2)
 
 
-@pytest.mark.parametrize("changes", [[], ["shared_encoder=false"], ["batch_size=1"]])
+@pytest.mark.parametrize(
+    "changes",
+    [[], ["shared_encoder=false"], ["batch_size=1"], ["prior_weight=0.3"], ["prior_weight=0.3", "batch_size=1"]],
+)
 def test_all_of_it_learns_and_the_prior_stays_as_it_is(prior, rng, changes):
     kept = {name: weight.clone() for name, weight in prior.state_dict().items()}
     agent, replay = agent_of(prior, ["lr_warmup=0", "clip=10", *changes]), filled(rng)
@@ -136,6 +139,7 @@ def test_all_of_it_learns_and_the_prior_stays_as_it_is(prior, rng, changes):
         agent.learn(replay, rng)
     still = {k for k, v in agent.state().items() if k in before and torch.equal(v, before[k])}
     assert still <= {"born", "log_alpha", "policy.shift", "policy.scale"}
+    assert all(v.isfinite().all() for v in agent.state().values())
     for found in (prior, agent.space.prior):
         assert all(torch.equal(weight, kept[name]) for name, weight in found.state_dict().items())
 
@@ -199,8 +203,8 @@ def test_it_cannot_look_through_another_encoder_than_the_priors(prior):
 def test_a_pixel_task_is_solved():
     prior = _trained_on_dots()
     sac = sac_config("fast", [
-        "policy=flow", "policy_lr=5e-4", "clip=10", "imitation_noise=0.03", "features=32", "hidden=[64, 64]",
-        "critics=2", "batch_size=64", "updates_per_step=1", "bf16=false",
+        "policy=flow", "policy_lr=5e-4", "clip=10", "imitation_noise=0.03", "prior_weight=0.3", "features=32",
+        "hidden=[64, 64]", "critics=2", "batch_size=64", "updates_per_step=1", "bf16=false",
     ])  # fmt: skip
     agent = AdvantageAgent(sac, prior.encoder, 7, space=ActionSpace(prior, 208))
     successes = play(LatentActionWrapper(DotEnv(), prior), agent, 200)
