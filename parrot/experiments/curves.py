@@ -5,24 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from parrot.durable import atomic_path
 from parrot.experiments.gather import Run
 from parrot.rl.algorithms import algorithm
+from parrot.rl.report import rolling
+from parrot.rl.status import WINDOW
 
-__all__ = ["WINDOW", "draw_curves", "rolling"]
-
-WINDOW = 50
-"""Episodes over which success is averaged."""
-
-
-def rolling(successes: Sequence[int], window: int = WINDOW) -> NDArray[np.float64]:
-    """Mean of the last `window` episodes, from the first full window on: (max(0, N - window + 1),)."""
-    if len(successes) < window:
-        return np.empty(0)
-    return np.convolve(np.asarray(successes, dtype=np.float64), np.full(window, 1 / window), "valid")
+__all__ = ["draw_curves"]
 
 
 def draw_curves(runs: Sequence[Run], path: Path) -> None:

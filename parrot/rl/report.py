@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,14 +14,18 @@ from parrot.durable import atomic_path, disk_errors, write_json
 from parrot.provenance import provenance
 from parrot.rl.algorithms import algorithm
 from parrot.rl.settings import FineTuneConfig
+from parrot.rl.status import WINDOW
 
 if TYPE_CHECKING:
     from parrot.rl.run_folder import EpisodeRow, RunFolder
 
-__all__ = ["Curves", "film_strip", "learning_curve", "summary", "write_report"]
+__all__ = ["Curves", "film_strip", "learning_curve", "rolling", "summary", "write_report"]
 
 SCALE = 4
 """Pixels in the pictures for one of the observation."""
+
+FIRST = 10
+"""Episodes that a run's curve begins after: an arm may have no more than a few dozen, but one tells nothing."""
 
 
 class Curves:
@@ -99,7 +104,7 @@ def summary(rows: list[EpisodeRow], config: FineTuneConfig, seconds: float) -> d
 
 
 def learning_curve(rows: list[EpisodeRow], config: FineTuneConfig, path: Path) -> None:
-    """Draws success over the last 50 episodes against wall-clock time and episodes."""
+    """Draws success over the last 50 episodes against wall-clock time."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -107,7 +112,8 @@ def learning_curve(rows: list[EpisodeRow], config: FineTuneConfig, path: Path) -
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     train = [r for r in rows if r.phase in ("before", "train")]
-    axes.plot([r.seconds / 60 for r in train], _rolling([r.success for r in train]), label="while learning, last 50")
+    minutes, curve = [r.seconds / 60 for r in train], rolling([r.success for r in train], first=FIRST)
+    axes.plot(minutes[len(minutes) - len(curve) :], curve, label=f"while learning, last {WINDOW}")
     for phase, x, label in (
         ("before", 0.0, algorithm(config.algo).before),
         ("after", train[-1].seconds / 60 if train else 0.0, "trained policy"),
@@ -144,5 +150,13 @@ def film_strip(films: list[NDArray[np.uint8]], successes: list[bool], path: Path
         frames[0].save(tmp, save_all=True, append_images=frames[1:], duration=160, loop=0)
 
 
-def _rolling(flags: list[int], window: int = 50) -> list[float]:
-    return [float(np.mean(flags[max(0, i + 1 - window) : i + 1])) for i in range(len(flags))]
+def rolling(successes: Sequence[int], window: int = WINDOW, first: int = WINDOW) -> NDArray[np.float64]:
+    """Mean of the last `window` episodes, or of all where there are fewer, from number `first` on.
+
+    Returns:
+        (max(0, N - first + 1),) of N episodes.
+    """
+    sums, ends = np.cumsum([0, *successes]), np.arange(first, len(successes) + 1)
+    begins = np.maximum(ends - window, 0)
+    means: NDArray[np.float64] = (sums[ends] - sums[begins]) / (ends - begins)
+    return means

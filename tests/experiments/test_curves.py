@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from parrot.errors import RunError
-from parrot.experiments.curves import draw_curves, rolling
+from parrot.experiments.curves import draw_curves
 from parrot.experiments.gather import gather, load_runs
+from parrot.rl.report import rolling
 
 
 def finished(folder, algo, seed, successes):
@@ -41,6 +42,12 @@ def test_gathered_runs_read_back_without_the_evaluation_at_the_end(tmp_path):
 def test_the_curve_starts_with_the_first_full_window():
     np.testing.assert_allclose(rolling([0] * 50 + [1] * 25), np.arange(26) / 50)
     assert len(rolling([1] * 49)) == 0
+
+
+def test_a_run_of_an_arm_with_few_episodes_has_a_curve_too():
+    np.testing.assert_allclose(rolling([1] * 10 + [0] * 10, first=10), 10 / np.arange(10, 21))
+    np.testing.assert_allclose(rolling([0] * 50 + [1] * 50, first=10)[-51:], np.arange(51) / 50)
+    assert len(rolling([1] * 9, first=10)) == 0
 
 
 def test_an_unfinished_run_and_an_empty_folder_say_what_to_do(tmp_path):
