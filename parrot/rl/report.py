@@ -150,13 +150,13 @@ def film_strip(films: list[NDArray[np.uint8]], successes: list[bool], path: Path
         frames[0].save(tmp, save_all=True, append_images=frames[1:], duration=160, loop=0)
 
 
-def rolling(successes: Sequence[int], window: int = WINDOW, first: int = WINDOW) -> NDArray[np.float64]:
-    """Mean of the last `window` episodes, or of all where there are fewer, from number `first` on.
+def rolling(successes: Sequence[int], first: int = WINDOW) -> NDArray[np.float64]:
+    """Mean of the last 50 episodes, or of all where there are fewer, from number `first` on.
 
     Returns:
         (max(0, N - first + 1),) of N episodes.
     """
     sums, ends = np.cumsum([0, *successes]), np.arange(first, len(successes) + 1)
-    begins = np.maximum(ends - window, 0)
+    begins = np.maximum(ends - WINDOW, 0)
     means: NDArray[np.float64] = (sums[ends] - sums[begins]) / (ends - begins)
     return means
